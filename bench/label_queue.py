@@ -29,8 +29,9 @@ from edgeneuro.classifier.plan import EPOCHS, Plan
 from edgeneuro.classifier.preparation import prepare
 from edgeneuro.classifier.scorer import Scorer, read_query
 from edgeneuro.classifier.training import Training
-from edgeneuro.controlplane.labels.queue import RANDOM_SHARE, compose, without_near_duplicates
+from edgeneuro.controlplane.labels.queue import compose, without_near_duplicates
 from edgeneuro.controlplane.labels.queue_priority import MIN_LABELS, rank
+from edgeneuro.controlplane.labels.random_stream import RANDOM_SHARE
 from edgeneuro.domain.query import near_hash, query_hash
 
 FIRST, ROUNDS, PAGE = 200, 5, 100

@@ -59,6 +59,7 @@ const filterSpecs = (agents) => [
       ["false", "No conflict"],
     ],
   },
+  { name: "q", label: "Search queries", placeholder: "part of the text", live: true },
 ];
 
 function showPage(body, state, agents, signal, reload) {

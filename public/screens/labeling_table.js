@@ -11,6 +11,7 @@ import { field } from "../parts/form.js";
 import { empty, load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
+import { confirmCard } from "./labeling_confirm.js";
 
 const ALL = "all";
 
@@ -34,7 +35,16 @@ export async function bulkTab({ query, signal }, container) {
         );
       };
       const specs = filterSpecs(agents);
-      return [filters({ parts: ["labeling", "bulk"], specs, query, show, signal }), body];
+      let shown = null; // the current filters, to reload the table after a confirmation
+      const showFiltered = (state) => {
+        shown = state;
+        return show(state);
+      };
+      return [
+        confirmCard(agents, { signal, onChange: () => show(shown) }),
+        filters({ parts: ["labeling", "bulk"], specs, query, show: showFiltered, signal }),
+        body,
+      ];
     },
     { signal },
   );

@@ -5,6 +5,7 @@ import { h } from "../dom.js";
 import { agentName, labelField, labelOf, NO_AGENT } from "../parts/agents.js";
 import { badge, button } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
+import { changeLabel } from "../parts/label_change.js";
 import { notice } from "../parts/notice.js";
 import { session } from "../session.js";
 import { eraseQuery } from "./labeling_erase.js";
@@ -39,6 +40,12 @@ export function labelActions(label, agents, show) {
   return h(
     "div",
     { class: "row" },
+    // A final label decides alone: only another final one changes it.
+    label.final
+      ? null
+      : action("Change", name, async () => {
+          if (await changeLabel(label, agents)) await show();
+        }),
     session.may("admin") && (label.conflict || label.final)
       ? action("Resolve", name, () => resolveConflict(label, agents, show))
       : null,

@@ -1,10 +1,13 @@
 """Labeling by keyboard: a hundred labels, undo, skip, and labels that could not be saved."""
 
+import json
+import re
+
 import httpx
 from playwright.sync_api import Page, expect
 
 from tests.ui.conftest import Go, Rows, quiet, said, settled
-from tests.ui.seed_data import copy_log_row
+from tests.ui.seed_data import copy_log_row, import_lines
 from tests.waiting import until
 from tests.worker.product import LocalProduct
 
@@ -86,7 +89,7 @@ def test_enter_confirms_that_no_agent_fits(
     assert (routed["outcome"], routed["reason"]) == ("fallback", "out_of_scope")
     until(lambda: rows("SELECT 1 FROM logs WHERE id = ?", routed["id"]))
     go("labeling")
-    while query_shown(page) != query or page.get_by_text("Random sample, shown").count():
+    while query_shown(page) != query or page.get_by_text("Blind", exact=True).count():
         page.keyboard.press("s")
     expect(page.get_by_text("No agent fits; routed to the fallback")).to_be_visible()
     page.keyboard.press("Enter")
@@ -98,6 +101,8 @@ def test_a_random_sample_is_blind(page: Page, go: Go, rows: Rows, api: httpx.Cli
     go("labeling/random")
     shown = query_shown(page)
     item = page.locator(".label-item")
+    expect(item.get_by_role("note")).to_contain_text("The router's answer is hidden")
+    expect(item.get_by_role("group", name="Suggestions")).to_have_count(0)
     for words in ("Routed to", "Queued because", "routed", "Confirm", "Open trace"):
         expect(item.get_by_text(words)).to_have_count(0)
     page.keyboard.press("Enter")  # no answer is shown that it could confirm
@@ -202,6 +207,80 @@ def test_typing_elsewhere_labels_nothing(
     assert writes == []
 
 
+def test_suggestions_and_confident_decisions(
+    page: Page, go: Go, rows: Rows, api: httpx.Client, product: LocalProduct
+) -> None:
+    first, *others = queries("pademelon", 8)
+    routed = api.post("/v1/route", json={"query": first}).raise_for_status().json()
+    until(lambda: rows("SELECT 1 FROM logs WHERE id = ?", routed["id"]))
+    copy_log_row(product.database, routed["id"], others)
+    go("labeling")
+    suggestions = page.get_by_role("group", name="Suggestions").get_by_role("button")
+    while "pademelon" not in query_shown(page) or suggestions.count() == 0:
+        page.keyboard.press("s")
+    shown, best = query_shown(page), routed["scores"][0]
+    expect(suggestions.first).to_have_accessible_name(re.compile(r" \d+(\.\d)? % by model call"))
+    expect(suggestions.first).to_have_accessible_description(re.compile(r"\w+"))
+    page.keyboard.press("q")
+    label = "SELECT agent_id FROM current_labels WHERE query = ?"
+    assert until(lambda: rows(label, shown)) == [(best["agent_id"],)]
+
+    go("labeling/bulk")
+    page.get_by_label("Agent", exact=True).select_option(best["agent_id"])
+    page.get_by_label("Confidence at least").fill("0.5")
+    page.get_by_label("Confidence at least").press("Tab")
+    page.get_by_role("button", name=re.compile(r"Confirm \d+ quer")).click()
+    expect(page.get_by_text(re.compile(r"\d+ quer(y|ies) confirmed for"))).to_be_visible()
+    confirmed = (
+        "SELECT count(*) FROM current_labels JOIN labels ON id = label_id WHERE note LIKE 'conf%'"
+    )
+    assert rows(confirmed)[0][0] > 0
+    page.get_by_role("button", name="Undo").click()
+    said(page, "removed.")
+    assert rows(confirmed) == [(0,)]
+
+
+def test_a_label_that_the_model_contradicts_is_corrected_and_changed_again(
+    page: Page, go: Go, rows: Rows, api: httpx.Client
+) -> None:
+    [query] = queries("thylacine", 1)
+    routed = api.post("/v1/route", json={"query": query}).raise_for_status().json()
+    assert (routed["outcome"], routed["confidence"] is not None) == ("agent", True)
+    until(lambda: rows("SELECT 1 FROM logs WHERE id = ?", routed["id"]))
+    import_lines(api, [json.dumps({"query": query, "agent": "legal"})])
+    go("labeling/disagreements")
+    row = page.get_by_role("row").filter(has_text=query)
+    expect(row).to_contain_text("Legal")
+    row.get_by_role("button", name=f"Change to {routed['agent']['name']}").click()
+    expect(row).to_have_count(0)
+    label = "SELECT agent_id FROM current_labels WHERE query = ?"
+    assert rows(label, query) == [(routed["agent"]["id"],)]
+    go("labeling/labels?q=THYLACINE")
+    row.get_by_role("button", name="Change").click()
+    page.get_by_label("Correct agent").select_option("finance")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    expect(row).to_contain_text("Finance")
+    assert rows(label, query) == [("finance",)]
+
+
+def test_a_training_is_started_when_it_is_worth_it(page: Page, go: Go, api: httpx.Client) -> None:
+    """The product's answers are replaced: a training takes seconds of CPU."""
+    next_training = api.get("/v1/labels/training").raise_for_status().json()
+    due = {**next_training, "new_labels": 50, "due": True, "running": None}
+    page.route("**/v1/labels/training", lambda route: route.fulfill(json=due))
+    progress = {"stage": "training", "visits": 1200}
+    running = {"id": "clf_x", "state": "running", "progress": progress}
+    page.route("**/v1/classifiers", lambda route: route.fulfill(status=202, json=running))
+    done = {"id": "clf_x", "state": "succeeded", "error": None, "test_score": None}
+    answers = [done, running]
+    page.route("**/v1/classifiers/clf_x", lambda route: route.fulfill(json=answers.pop()))
+    go("labeling")
+    page.get_by_role("button", name="Train now: 50 new").click()
+    expect(page.get_by_text("training, 1,200 training steps")).to_be_visible()
+    expect(page.get_by_text("The classifier is trained.")).to_be_visible()
+    page.unroute_all()
+
+
 def test_bulk_labeling(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
     ask(api, "potoroo", 3)
     go("labeling/bulk")
@@ -220,6 +299,8 @@ def test_bulk_labeling(page: Page, go: Go, rows: Rows, api: httpx.Client) -> Non
 
 def test_an_agent_beyond_the_ninth(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:
     agents = [f"branch{number}" for number in range(9)]
+    keys = "() => JSON.parse(localStorage.getItem('edgeneuro.agent_keys')) ?? {}"
+    before: dict[str, str] = page.evaluate(keys)
     for agent in agents:
         body = {"id": agent, "name": f"Zoo {agent}", "description": f"The {agent} of the zoo."}
         api.post("/v1/agents", json=body).raise_for_status()
@@ -228,13 +309,19 @@ def test_an_agent_beyond_the_ninth(page: Page, go: Go, rows: Rows, api: httpx.Cl
         go("labeling")
         shown = query_shown(page)
         page.keyboard.press("/")
-        expect(page.get_by_label("Other agent")).to_be_focused()
+        expect(page.get_by_label("Find an agent")).to_be_focused()
         page.keyboard.type("zoo branch8")
+        expect(page.get_by_role("status").filter(has_text="1 agent matches")).to_be_visible()
         page.keyboard.press("Enter")
         expect(page.locator(".label-query")).not_to_have_text(shown)
         # The same words in another conversation are another question, which may have a label.
         sql = "SELECT 1 FROM current_labels WHERE query = ? AND agent_id = 'branch8'"
         until(lambda: rows(sql, shown))
+        # An agent keeps its key when others come, and the tenth has a letter.
+        after: dict[str, str] = page.evaluate(keys)
+        assert after.items() >= before.items()
+        assert {"9", "a"} <= set(after.values())
+        assert len(set(after.values())) == len(after)
     finally:
         for agent in agents:
             api.delete(f"/v1/agents/{agent}").raise_for_status()

@@ -28,6 +28,7 @@ SCREENS = (
     "labeling",
     "labeling/random",
     "labeling/bulk",
+    "labeling/disagreements",
     "labeling/labels",
     "unmatched",
     "datasets",

@@ -282,6 +282,7 @@ async def test_the_list_filters_and_pages(product: Product) -> None:
     assert await queried("&agent=none") == queries[2::3][::-1]
     assert await queried("&labeler=admin_token") == queries[::-1]
     assert await queried("&labeler=nobody") == []
+    assert await queried("&q=NUMBER%2012") == queries[12:13]
     held = await queried("&split=test")
     assert sorted(queries.index(query) % 3 for query in held) == [0, 1, 2], "one of each agent"
     assert held == sorted(held, key=queries.index, reverse=True)

@@ -167,6 +167,7 @@ async def test_every_tenth_item_is_drawn_at_random_and_blind(product: Product) -
     drawn = [item for item in items if item["stream"] == "random"]
     assert drawn == (await random_queue(product))[:2]
     assert {item["agent_id"] for item in drawn} == {None}
+    assert all(item["suggestions"] == [] for item in drawn)
     assert all(item["stream"] == "hard" for item in await queue(product, "&agent=hr"))
 
 
@@ -400,6 +401,30 @@ async def test_where_the_newest_classifier_differs_from_the_answer(
     )
     for query in (known("agent_2", 4), known("agent_2")):
         assert "classifier_differs" not in codes(items[query])
+
+
+async def test_the_most_probable_agents_of_the_last_stage_and_of_the_classifier_are_suggested(
+    learned_product: Product,
+) -> None:
+    log_id = await ask(learned_product, known("agent_2", 5), agent="agent_0", confidence=0.7)
+    items = {item["log_id"]: item for item in await queue(learned_product)}
+    given = items[log_id]["suggestions"]
+    stages = [(one["agent_id"], one["stage"]) for one in given]
+    assert stages[:2] == [("agent_0", "model"), ("agent_2", "classifier")]
+    assert (given[0]["score"], len(given)) == (0.7, 3)
+    assert given[1]["score"] > 0.9 > given[2]["score"]
+    # Without a classifier there are those of the stages alone, and "none" is one of them.
+    learned_product.execute("DELETE FROM classifier_parts")
+    [row] = learned_product.rows(f"SELECT stages FROM logs WHERE id = '{log_id}'")
+    [stage] = [one for one in json.loads(row["stages"]) if one["name"] == "model"]
+    scores = [{"agent_id": "agent_1", "probability": 0.3}, {"agent_id": "gone", "probability": 0.2}]
+    changed = json.dumps([{**stage, "scores": scores, "none_probability": 0.5}])
+    learned_product.execute(f"UPDATE logs SET stages = '{changed}' WHERE id = '{log_id}'")
+    items = {item["log_id"]: item for item in await queue(learned_product)}
+    assert items[log_id]["suggestions"] == [
+        {"agent_id": None, "score": 0.5, "stage": "model"},
+        {"agent_id": "agent_1", "score": 0.3, "stage": "model"},
+    ]
 
 
 async def test_one_that_was_refused_orders_the_queue_too_and_a_damaged_one_does_not(

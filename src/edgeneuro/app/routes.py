@@ -25,12 +25,14 @@ from edgeneuro.controlplane.evaluations import (
 from edgeneuro.controlplane.installation import installation
 from edgeneuro.controlplane.jobs import jobs
 from edgeneuro.controlplane.labels import (
+    confirmations,
     datasets,
     erasure,
     import_preview,
     imports,
     label_stats,
     labels,
+    next_training,
     queue,
 )
 from edgeneuro.controlplane.learning import classifiers, learning
@@ -226,6 +228,11 @@ ROUTES = (
     Route("POST",   "/v1/labels",                 labels.label_many,     LABEL,
           max_body_bytes=_BULK_BYTES),
     Route("GET",    "/v1/labels/queue",           queue.list_queue,      READ),
+    Route("GET",    "/v1/labels/confirmable",     confirmations.list_confirmable, READ),
+    Route("POST",   "/v1/labels/confirm",         confirmations.confirm_decisions, LABEL),
+    Route("POST",   "/v1/labels/remove",          confirmations.remove_labels, LABEL),
+    Route("GET",    "/v1/labels/disagreements",   queue.list_disagreements, READ),
+    Route("GET",    "/v1/labels/training",        next_training.show_next_training, READ),
     Route("GET",    "/v1/labels/suspects",        queue.list_suspects, READ),
     Route("GET",    "/v1/labels/stats",           label_stats.show_label_stats, READ),
     Route("GET",    "/v1/labels/{query_hash}/history", labels.list_history, READ),

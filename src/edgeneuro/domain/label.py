@@ -218,12 +218,14 @@ class LabelsWritten(BaseModel):
 
 class LabelsQuery(PageQuery):
     """`agent` "none" finds the questions that no agent fits; `labeler` those whose deciding vote is
-    this labeler's; `conflicts` those on which labelers disagree, or with false the others."""
+    this labeler's; `conflicts` those on which labelers disagree, or with false the others. `q` is a
+    part of the question's text; small and capital letters from A to Z are the same."""
 
     agent: Id | None = None
     split: Split | None = None
     labeler: Id | None = None
     conflicts: bool | None = None
+    q: Annotated[str, Field(min_length=1, max_length=500)] | None = None
 
 
 class AgentLabels(BaseModel):

@@ -38,13 +38,24 @@ class QueueReason(BaseModel):
     key_ids: list[str] = []
 
 
+class Suggestion(BaseModel):
+    """An agent (null: no agent fits) with the probability `score` that the `stage` of the pipeline
+    gave it. Scores of different stages cannot be compared."""
+
+    agent_id: str | None
+    score: float
+    stage: str
+
+
 class QueueItem(BaseModel):
     """`context` is the turn before the question. A question of the stream "random" is shown blind:
-    everything except `log_id`, `query` and `context` is null, and `reasons` is empty.
+    everything except `log_id`, `query` and `context` is null, and the lists are empty.
     One of the stream "hard" is represented by its most informative log row: `agent_id` is the agent
     that answered. With the `layer` "fallback" it was not decided on: `reason` says why, and
     `unsure_agent` was the best one, without enough confidence. `key_id` is the caller, `score` the
-    sum of the reasons' weights, `seen` how often the question is in the rows that were read."""
+    sum of the reasons' weights, `seen` how often the question is in the rows that were read.
+    `suggestions` are at most three agents: the most probable ones of the last stage first, then
+    those of earlier stages and of the newest classifier."""
 
     stream: Stream = "hard"
     log_id: str
@@ -59,6 +70,7 @@ class QueueItem(BaseModel):
     score: float | None = None
     reasons: list[QueueReason] = []
     seen: int | None = None
+    suggestions: list[Suggestion] = []
 
 
 class QueueQuery(BaseModel):
@@ -95,6 +107,32 @@ class LabelSuspect(BaseModel):
 
 
 class SuspectsQuery(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    limit: Annotated[int, Field(ge=1, le=100)] = 50
+
+
+class LabelDisagreement(BaseModel):
+    """The label in force `agent_id` (null: no agent fits) of the text `query` after the turn
+    `context`, and what the active model or classifier decided: `predicted`, with `confidence`.
+    `found_in`: a logged decision (`log_id`), the newest evaluation, or the newest training, which
+    held the label out. `decided_at` is when; null for a training."""
+
+    object: Literal["label.disagreement"] = "label.disagreement"
+    query_hash: str
+    query: str
+    context: RouteContext | None = None
+    agent_id: str | None
+    labeler: str
+    predicted: str | None
+    confidence: float
+    layer: Layer
+    found_in: Literal["decision", "evaluation", "training"]
+    log_id: str | None = None
+    decided_at: str | None = None
+
+
+class DisagreementsQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limit: Annotated[int, Field(ge=1, le=100)] = 50

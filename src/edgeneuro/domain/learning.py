@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from edgeneuro.domain.classifier import TrainingNeeds
 from edgeneuro.domain.embedding import EmbeddingGainState
 from edgeneuro.domain.setting import Learning
 
@@ -161,3 +162,18 @@ class LearningReport(BaseModel):
     savings: LearningSavings | None
     embedding: EmbeddingGainState | None = None
     next_step: NextStep
+
+
+class NextTraining(BaseModel):
+    """`new_labels` in force are newer than the last training that succeeded, which began at
+    `trained_at` (null: there was none); they are counted up to 1,000. `due`: they are at least
+    `wanted`, they are enough by `training`, and no training is `running` (the id of its
+    classifier). Machine labels are in `training` only where the labels alone are not enough."""
+
+    object: Literal["label.training"] = "label.training"
+    new_labels: int
+    wanted: int
+    due: bool
+    running: str | None
+    trained_at: str | None
+    training: TrainingNeeds

@@ -166,6 +166,17 @@ async def newest_training(db: Database) -> Classifier | None:
     return _readable(rows[0]) if rows else None
 
 
+async def newest_trained(db: Database) -> Classifier | None:
+    """The newest training on all agents that succeeded."""
+    rows = await db.run(
+        statement(
+            f"SELECT {COLUMNS} FROM {ROWS} WHERE {OF_ALL_AGENTS} AND state = 'succeeded'"
+            " ORDER BY id DESC LIMIT 1"
+        )
+    )
+    return _readable(rows[0]) if rows else None
+
+
 async def find_classifier(db: Database, classifier_id: str) -> Classifier | None:
     rows = await db.run(_select(classifier_id))
     return _readable(rows[0]) if rows else None

@@ -3,19 +3,21 @@ Of the texts only as much as the classifier looks at is read for the whole windo
 queries would not fit."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from edgeneuro.classifier.features import HEAD, TAIL
 from edgeneuro.domain.label_queue import LabelSuspect
 from edgeneuro.store.classifiers import OF_ALL_AGENTS
 from edgeneuro.store.comparisons import select_differing
-from edgeneuro.store.contexts import context_from_json
+from edgeneuro.store.contexts import StoredQuestion, context_from_json, question_from_row
 from edgeneuro.store.database import Database, Rows, statement
 from edgeneuro.store.log_filters import CONFIDENCE_SOURCE
 from edgeneuro.store.signals import select_signals
 
 # The window is filled in turns, one row of each key, so that no key can push out the others.
-_RECENT_ROWS = 8_000
+RECENT_ROWS = 8_000
 _WINDOW_ROWS = 2_000
 # Feedback may be late, so decisions older than the window are looked at too.
 _RECENT_FEEDBACK = 2_000
@@ -35,7 +37,7 @@ def _in_turns(wanted: str, table: str, newest: str, *, recent: int, most: int) -
 
 
 _JUDGED = _in_turns("decision_id", "feedback", "id", recent=_RECENT_FEEDBACK, most=_WINDOW_FEEDBACK)
-_RECENT = _in_turns("seq", "logs", "seq", recent=_RECENT_ROWS, most=_WINDOW_ROWS)
+_RECENT = _in_turns("seq", "logs", "seq", recent=RECENT_ROWS, most=_WINDOW_ROWS)
 _WINDOW = f"""
 WITH judged AS (
     SELECT DISTINCT row AS decision_id FROM ({_JUDGED})
@@ -65,7 +67,7 @@ ORDER BY logs.seq DESC
 _UNSAMPLED = f"""
 SELECT min(seq), id, near_hash FROM
     (SELECT seq, id, query_hash, coalesce(near_hash, query_hash) AS near_hash
-    FROM logs ORDER BY seq DESC LIMIT {_RECENT_ROWS}) AS recent
+    FROM logs ORDER BY seq DESC LIMIT {RECENT_ROWS}) AS recent
 WHERE query_hash IS NOT NULL AND NOT EXISTS
     (SELECT 1 FROM current_labels c WHERE c.query_hash = recent.query_hash AND c.sampled = 1)
 GROUP BY query_hash
@@ -91,6 +93,29 @@ async def read_beginnings(db: Database, log_ids: Sequence[str]) -> Rows:
             json.dumps(log_ids),
         )
     )
+
+
+@dataclass(frozen=True)
+class ShownRow:
+    """`stages` are as GET /v1/logs/{log_id} shows them; empty in rows of version 0.1.0."""
+
+    question: StoredQuestion
+    stages: Sequence[Mapping[str, Any]]
+
+
+async def read_shown(db: Database, log_ids: Sequence[str]) -> dict[str, ShownRow]:
+    """What the queue shows of these log rows, by id. Rows that were deleted are missing."""
+    rows = await db.run(
+        statement(
+            "SELECT id, iif(query_hash IS NULL, '', query) AS query, context, stages FROM logs"
+            " WHERE id IN (SELECT value FROM json_each(?1))",
+            json.dumps(log_ids),
+        )
+    )
+    return {
+        row["id"]: ShownRow(question_from_row(row), json.loads(row["stages"] or "[]"))
+        for row in rows
+    }
 
 
 async def read_unlabelled(db: Database) -> Rows:

@@ -110,6 +110,8 @@ async def list_labels(db: Database, query: LabelsQuery, *, limit: int) -> list[L
         wanted.add("c.labeler = ?", query.labeler)
     if query.conflicts is not None:
         wanted.add("c.conflict = 1" if query.conflicts else "c.conflict = 0")
+    if query.q is not None:
+        wanted.add("instr(lower(c.query), lower(?)) > 0", query.q)
     rows = await db.run(
         statement(
             f"SELECT {_NAMES} {_FROM} WHERE {wanted.sql} ORDER BY c.seq DESC LIMIT ?",

@@ -1,115 +1,36 @@
 """The label queue: of the recent questions without a label the most worthwhile first, without
 near-duplicates, and some that are drawn at random among them."""
 
-import hashlib
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from edgeneuro.call import Call
-from edgeneuro.classifier.enabled_agents import scorer_among
-from edgeneuro.classifier.model import InvalidModelError, loads
-from edgeneuro.classifier.scorer import Reading, Scorer, likeness, read_query, scorer_of
+from edgeneuro.classifier.scorer import likeness
 from edgeneuro.controlplane.labels.queue_priority import MIN_LABELS, QueueEntry, rank
+from edgeneuro.controlplane.labels.queue_readings import read_newest, read_window
+from edgeneuro.controlplane.labels.random_stream import RANDOM_SHARE, in_drawn_order
+from edgeneuro.controlplane.labels.suggestions import suggestions
 from edgeneuro.domain.fields import Page
-from edgeneuro.domain.label_queue import LabelSuspect, QueueItem, QueueQuery, SuspectsQuery
-from edgeneuro.domain.routing import RoutingConfig
-from edgeneuro.services import Services
+from edgeneuro.domain.label_queue import (
+    DisagreementsQuery,
+    LabelDisagreement,
+    LabelSuspect,
+    QueueItem,
+    QueueQuery,
+    Suggestion,
+    SuspectsQuery,
+)
 from edgeneuro.store import label_queue as store
-from edgeneuro.store.classifiers import newest_model
-from edgeneuro.store.contexts import StoredQuestion, question_from_row
-from edgeneuro.store.database import Row, Rows
+from edgeneuro.store.database import Rows
+from edgeneuro.store.disagreements import read_disagreements
 from edgeneuro.store.label_queue import (
-    read_beginnings,
+    ShownRow,
+    read_shown,
     read_signals,
     read_unlabelled,
     read_unsampled,
 )
-from edgeneuro.store.logs import read_questions
-from edgeneuro.store.parts import CLASSIFIER_PARTS
-from edgeneuro.synapsecore.rankers.classifier import judge
-
-# What the newest classifier makes of the questions in the label queue's window, in the request
-# that shows the queue. It need not be selected, and no threshold need have been found for it: the
-# order of its scores is worth something long before its answers are.
-
-_TEXTS_A_READ = 500
-# Some 0.2 ms a text of 50 characters in workerd, so a page takes half a second at most.
-_MAX_CHARACTERS = 200_000
-_TEXTS_A_STEP, _PAUSE_SECONDS = 100, 0.01
-_BEFORE_CHARACTERS = 200  # of each text of the turn before, for what makes questions alike
-_KEPT_MS = 3_600_000
-
-
-async def read_window(services: Services, answers: Rows) -> dict[str, Reading]:
-    """By query hash. The newest answers first, up to a bound on the characters; what is beyond it
-    has no reading until the next request: the isolate keeps those that it has."""
-    newest = await newest_model(services.db)
-    config = await services.routing.current()
-    scorer = None if newest is None else await _load(services, newest, config)
-    now_ms, reader = services.now_ms(), f"{newest}:{config.agents_revision}"
-    kept: dict[str, Reading] = {}
-    wanted: dict[str, str] = {}  # log ids by query hash
-    for row in answers:
-        key = row["query_hash"]
-        reading = services.recent_readings.get(f"{reader}:{key}", now_ms=now_ms)
-        if reading is not None:
-            kept[key] = reading
-        else:
-            wanted.setdefault(key, row["id"])
-    ids, characters = list(wanted.values()), 0
-    for at in range(0, len(ids), _TEXTS_A_READ):
-        texts = await read_beginnings(services.db, ids[at : at + _TEXTS_A_READ])
-        for number, row in enumerate(texts):
-            question = question_from_row(row)
-            characters += len(row["query"]) + 2 * len(question.previous.identity)
-            if characters > _MAX_CHARACTERS:
-                return kept
-            key = row["query_hash"]
-            kept[key] = reading = await _read(services, question, scorer)
-            services.recent_readings.put(
-                f"{reader}:{key}", reading, expires_at_ms=now_ms + _KEPT_MS
-            )
-            if number % _TEXTS_A_STEP == 0:
-                await services.sleep(_PAUSE_SECONDS)  # other requests have their turn
-    return kept
-
-
-async def _read(services: Services, question: StoredQuestion, scorer: Scorer | None) -> Reading:
-    """In a conversation the message alone says little: the prediction is that of the whole turn,
-    and what makes two questions alike is the turn before them too."""
-    query, previous = question.query, question.previous
-    if not previous:
-        return read_query(query, scorer)
-    before = previous.shortened(_BEFORE_CHARACTERS)
-    texts = (before.user, before.assistant, query)
-    reading = read_query(" ".join(text for text in texts if text), None)
-    if scorer is None:
-        return reading
-    config = await services.routing.current()
-    prediction = judge(scorer, query, previous, config).prediction
-    # Kept against what the message alone says, the agent before has less than the other.
-    return replace(reading, prediction=replace(prediction, margin=abs(prediction.margin)))
-
-
-async def _load(services: Services, classifier_id: str, config: RoutingConfig) -> Scorer | None:
-    """Among the agents that are enabled now."""
-    loaded = services.classifier.find(classifier_id)
-    if loaded is not None:
-        return loaded.scorer_for(config)
-    now_ms = services.now_ms()
-    scorer = services.recent_scorers.get(classifier_id, now_ms=now_ms)
-    if scorer is None:
-        try:
-            model = loads(await CLASSIFIER_PARTS.read(services.db, classifier_id, "model"))
-            scorer = scorer_of(model, services.word_vectors)
-        except InvalidModelError as error:
-            services.failures.note("queue_classifier_load", error)
-            return None
-        services.recent_scorers.put(classifier_id, scorer, expires_at_ms=now_ms + _KEPT_MS)
-    return scorer_among(scorer, (), config)
-
 
 # A page of the label queue: what feedback asks for first, then the questions that are worth most
 # together. Ten questions of one kind teach hardly more than one, so each that is taken makes its
@@ -206,10 +127,6 @@ class _Candidate:
         return self._likeness > before
 
 
-# Of a page so many are drawn at random: without them there is nothing to measure a classifier by.
-RANDOM_SHARE = 0.1
-
-
 async def list_queue(call: Call, query: QueueQuery) -> Page[QueueItem]:
     """List the questions that are most worth labeling, with the reasons. It reads 2,000 of the last
     8,000 answers and the decisions of 500 recent feedbacks, each key in turn; near-duplicates of
@@ -230,7 +147,8 @@ async def list_queue(call: Call, query: QueueQuery) -> Page[QueueItem]:
         services.db, ids, most_labels=MIN_LABELS
     )
     counts = {row["agent_id"]: int(row["labels"]) for row in labels}
-    readings = await read_window(services, answers)
+    newest = await read_newest(services)
+    readings = await read_window(services, answers, newest)
     ranked = rank(answers, feedback, audit_samples, counts, readings, signals)
     if query.agent is not None:
         ranked = [one for one in ranked if one.shown["agent_id"] == query.agent]
@@ -238,41 +156,41 @@ async def list_queue(call: Call, query: QueueQuery) -> Page[QueueItem]:
     drawn: Rows = []
     if query.agent is None:
         most = int(RANDOM_SHARE * min(query.limit, len(different)))
-        drawn = sorted(await read_unsampled(services.db), key=_lot)[:most]
+        drawn = in_drawn_order(await read_unsampled(services.db))[:most]
         different = without_near_duplicates(different, drawn)
     page = compose(different, query.limit - len(drawn))
-    found = await read_questions(
+    found = await read_shown(
         services.db, [*(one.shown["id"] for one in page), *(row["id"] for row in drawn)]
     )
+    config = await services.routing.current()
     # A row that was deleted since the window was read has no text.
-    items = [_item(one, found[one.shown["id"]]) for one in page if one.shown["id"] in found]
+    items = [
+        _item(one, row, suggestions(row, newest.scorer, config))
+        for one in page
+        if (row := found.get(one.shown["id"])) is not None
+    ]
     return Page(data=_mixed(items, _blind(drawn, found)), has_more=len(different) > len(page))
 
 
 async def _random_page(call: Call, limit: int) -> Page[QueueItem]:
-    """In the order of a hash over the log row's id. The server makes its random part, so that no
-    caller can write a question that is drawn, and the answer has no part in it."""
     db = call.services.db
-    drawn = sorted(await read_unsampled(db), key=_lot)
+    drawn = in_drawn_order(await read_unsampled(db))
     page = drawn[:limit]
-    found = await read_questions(db, [row["id"] for row in page])
+    found = await read_shown(db, [row["id"] for row in page])
     return Page(data=_blind(page, found), has_more=len(drawn) > limit)
 
 
-def _lot(row: Row) -> bytes:
-    return hashlib.sha256(row["id"].encode()).digest()
-
-
-def _blind(rows: Rows, found: Mapping[str, StoredQuestion]) -> list[QueueItem]:
+def _blind(rows: Rows, found: Mapping[str, ShownRow]) -> list[QueueItem]:
+    """Nothing of what the router made of the question is in the item."""
+    questions = ((row["id"], found[row["id"]]) for row in rows if row["id"] in found)
     return [
         QueueItem(
             stream="random",
-            log_id=row["id"],
-            query=question.query,
-            context=question.previous.shown(),
+            log_id=log_id,
+            query=shown.question.query,
+            context=shown.question.previous.shown(),
         )
-        for row in rows
-        if (question := found.get(row["id"]))
+        for log_id, shown in questions
     ]
 
 
@@ -296,8 +214,8 @@ def without_near_duplicates(ranked: Sequence[QueueEntry], drawn: Rows = ()) -> l
     return list(first.values())
 
 
-def _item(entry: QueueEntry, question: StoredQuestion) -> QueueItem:
-    shown = entry.shown
+def _item(entry: QueueEntry, row: ShownRow, suggested: list[Suggestion]) -> QueueItem:
+    shown, question = entry.shown, row.question
     return QueueItem(
         log_id=shown["id"],
         query=question.query,
@@ -311,6 +229,7 @@ def _item(entry: QueueEntry, question: StoredQuestion) -> QueueItem:
         score=entry.score,
         reasons=entry.reasons,
         seen=entry.seen,
+        suggestions=suggested,
     )
 
 
@@ -322,4 +241,14 @@ async def list_suspects(call: Call, query: SuspectsQuery) -> Page[LabelSuspect]:
     them out and was certain of another agent. Label the question again, changed or not, to remove
     it from the list."""
     found = await store.list_suspects(call.services.db, limit=query.limit + 1)
+    return Page(data=found[: query.limit], has_more=len(found) > query.limit)
+
+
+async def list_disagreements(call: Call, query: DisagreementsQuery) -> Page[LabelDisagreement]:
+    """List the labels in force that differ from what the active model or classifier decided with a
+    known confidence, the most confident first: in logged decisions on the newest 10,000 labels, in
+    the newest evaluation, and held out in the newest training. Give a label again, or another one,
+    to remove it from the list."""
+    config = await call.services.routing.current()
+    found = await read_disagreements(call.services.db, config, limit=query.limit + 1)
     return Page(data=found[: query.limit], has_more=len(found) > query.limit)

@@ -20,7 +20,7 @@ from edgeneuro.store.usage import DAY, HOUR
 
 MIN_EXAMPLES = 100
 MIN_AGENTS = 2
-_MIN_NEW, _MAX_NEW = 50, 1_000
+MIN_NEW, _MAX_NEW = 50, 1_000
 _FEW, _GROWS_BY_FEW, _GROWS_BY = 1_000, 0.5, 0.2
 # From so many labels and decisions on, so much time has to pass between two trainings.
 _INTERVALS = ((20_000, DAY), (5_000, HOUR))
@@ -48,7 +48,7 @@ class Growth:
 def wanted_after(known: int) -> int:
     """How many more a training needs after one that knew so many."""
     share = _GROWS_BY_FEW if known < _FEW else _GROWS_BY
-    return max(_MIN_NEW, min(_MAX_NEW, round(known * share)), MIN_EXAMPLES - known)
+    return max(MIN_NEW, min(_MAX_NEW, round(known * share)), MIN_EXAMPLES - known)
 
 
 def interval_ms(known: int) -> int:
