@@ -744,7 +744,7 @@ def test_analytics_keep_their_state_and_export_csv(
 def test_refused_requests_are_an_alert_a_column_and_a_chart(
     page: Page, go: Go, seeded: httpx.Client, product: LocalProduct
 ) -> None:
-    body = {"name": "Refused", "scopes": ["route"], "agents": ["hr"]}
+    body = {"name": "Reception", "scopes": ["route"], "agents": ["hr"]}
     key = seeded.post("/v1/keys", json=body).raise_for_status().json()
     headers = {"authorization": f"Bearer {key['key']}"}
     with httpx.Client(base_url=product.base_url, headers=headers) as refused:
@@ -753,13 +753,15 @@ def test_refused_requests_are_an_alert_a_column_and_a_chart(
             assert refused.post("/v1/route", json=query).status_code == 403
     go("keys")
     page.get_by_role("button", name="Refused").click()
-    expect(page.get_by_role("row").nth(1)).to_contain_text("10 (100 %)")
+    head = page.get_by_role("columnheader", name="Refused")
+    expect(head).to_have_attribute("aria-sort", "descending")
+    expect(page.get_by_role("row").filter(has_text="Reception")).to_contain_text("10 (100 %)")
     go("overview")
-    alert = page.locator(".alerts li").filter(has_text="API key Refused")
+    alert = page.locator(".alerts li").filter(has_text="API key Reception")
     expect(alert).to_contain_text("10 of 10 requests refused since")
     expect(alert).to_contain_text("agent not allowed")
     go("analytics?range=3h&compare=before")
-    expect(page.get_by_role("table", name="Refused requests by key")).to_contain_text("Refused")
+    expect(page.get_by_role("table", name="Refused requests by key")).to_contain_text("Reception")
     page.get_by_role("table", name="Percentiles by layer").get_by_role("link").first.click()
     settled(page)
     expect(page).to_have_url(re.compile(r"#/logs\?.*layer="))
