@@ -1,5 +1,6 @@
 // All calls of the API go through this module.
 
+import { inPageWords } from "./parts/page_words.js";
 import { queryString } from "./router.js";
 import { renewSession, session } from "./session.js";
 
@@ -149,14 +150,17 @@ async function errorOf(response) {
   const body = await response.json().catch(() => ({}));
   const { message, code, param } = body.error ?? {};
   const { status } = response;
-  return new ApiError(message ?? `The server answered ${status}. Try again in a moment.`, {
-    status,
-    code,
-    param,
-    requestId: body.request_id ?? response.headers.get("x-request-id"),
-    details: body,
-    retryAfter: retryAfter(response.headers),
-  });
+  return new ApiError(
+    inPageWords(message) ?? `The server answered ${status}. Try again in a moment.`,
+    {
+      status,
+      code,
+      param,
+      requestId: body.request_id ?? response.headers.get("x-request-id"),
+      details: body,
+      retryAfter: retryAfter(response.headers),
+    },
+  );
 }
 
 /** A budget that is used up says when it is reset, but is not worth waiting for. */

@@ -81,6 +81,8 @@ export function markCurrent(nav) {
   }
 }
 
+export const mayOpen = (screen) => session.may(BY_NAME.get(screen)?.[2]);
+
 /** The screen to open if the address names none. */
 export const firstScreen = () =>
   [...BY_NAME.values()].find(([, , scope]) => session.may(scope))?.[0];

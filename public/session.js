@@ -3,6 +3,8 @@
 
 const ITEM = "edgeneuro.key";
 const OTHER_TAB_TIMEOUT_MS = 150;
+/** In localStorage: what was opened lately with the command palette. */
+export const RECENT_ITEM = "edgeneuro.recent";
 export const SESSION_CHANGED = "edgeneuro:session";
 
 const tabs = new BroadcastChannel("edgeneuro.session");
@@ -54,6 +56,7 @@ function clear() {
   session.key = null;
   session.caller = null;
   sessionStorage.removeItem(ITEM);
+  localStorage.removeItem(RECENT_ITEM);
 }
 
 /** The key of another tab that is signed in, or null. */

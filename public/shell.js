@@ -2,22 +2,32 @@
 
 import { h, icon, replace } from "./dom.js";
 import { BY_NAME, firstScreen, markCurrent, navigation, screenShortcuts } from "./menu.js";
+import { account } from "./parts/account.js";
+import { banners } from "./parts/banners.js";
+import { button } from "./parts/controls.js";
+import { docsAddress } from "./parts/docs.js";
+import { idText } from "./parts/ids.js";
 import { errorPanel } from "./parts/loading.js";
-import { showSchema } from "./parts/schema.js";
-import { listenForShortcuts, shortcuts } from "./parts/shortcuts.js";
-import { currentRoute } from "./router.js";
-import { SESSION_CHANGED, session, signOut } from "./session.js";
-import { switchTheme, theme } from "./theme.js";
+import { notice } from "./parts/notice.js";
+import { keyName, listenForShortcuts, shortcuts } from "./parts/shortcuts.js";
+import { guardInput, mayFollow } from "./parts/unsaved.js";
+import { address, currentRoute } from "./router.js";
+import { SESSION_CHANGED, session } from "./session.js";
+
+const ID = /^[a-z]+_[A-Za-z0-9-]{8,}$/;
 
 let leaving = new AbortController();
 let listening = null;
 
 export function showShell() {
+  listening?.abort();
+  listening = new AbortController();
+  const { signal } = listening;
   const main = h("main", { class: "main", id: "main", tabindex: "-1" });
-  const banner = h("p", { class: "banner", role: "status" });
   const screens = h("div", { class: "nav-screens" });
   const nav = h("nav", { class: "nav", id: "nav", "aria-label": "Screens" }, screens);
   const accountArea = h("div", { class: "account" });
+  const docs = h("a", { class: "docs-link", target: "_blank", rel: "noreferrer" }, "Docs");
   const menu = h(
     "button",
     {
@@ -31,14 +41,13 @@ export function showShell() {
     },
     icon("menu"),
   );
-  const skip = h(
-    "button",
-    { class: "button skip", type: "button", onclick: () => main.focus() },
-    "Skip to content",
-  );
   replace(
     document.getElementById("app"),
-    skip,
+    h(
+      "button",
+      { class: "button skip", type: "button", onclick: () => main.focus() },
+      "Skip to content",
+    ),
     h(
       "div",
       { class: "shell" },
@@ -48,31 +57,38 @@ export function showShell() {
         menu,
         h(
           "a",
-          { class: "brand", href: "#/overview" },
+          { class: "brand", href: "#/" },
           h("img", { src: "icon.svg", alt: "" }),
-          "EdgeNeuro",
+          h("span", {}, "EdgeNeuro"),
         ),
+        searchButton(),
+        docs,
         accountArea,
       ),
-      banner,
+      banners(signal),
       nav,
       main,
     ),
   );
   const showCaller = () => {
-    replace(screens, navigation());
+    replace(screens, navigation(), aboutVersion());
     markCurrent(nav);
     replace(accountArea, account());
   };
   const open = () => {
     toggleMenu(nav, menu, false);
-    openScreen(main, nav);
-    main.focus({ preventScroll: true });
+    openScreen(main, nav, docs);
   };
-  listening?.abort();
-  listening = new AbortController();
-  window.addEventListener("hashchange", open, { signal: listening.signal });
-  window.addEventListener(SESSION_CHANGED, showCaller, { signal: listening.signal });
+  window.addEventListener(
+    "hashchange",
+    async (event) => {
+      if (!(await mayFollow(event))) return;
+      open();
+      main.focus({ preventScroll: true });
+    },
+    { signal },
+  );
+  window.addEventListener(SESSION_CHANGED, showCaller, { signal });
   document.addEventListener(
     "keydown",
     (event) => {
@@ -81,21 +97,17 @@ export function showShell() {
         menu.focus();
       }
     },
-    { signal: listening.signal },
+    { signal },
   );
-  listenForShortcuts(listening.signal);
-  shortcuts(listening.signal, "Open a screen", screenShortcuts());
-  shortcuts(listening.signal, "Everywhere", [
+  guardInput(signal);
+  listenForShortcuts(signal);
+  shortcuts(signal, "Open a screen", screenShortcuts());
+  shortcuts(signal, "Everywhere", [
+    { keys: [SEARCH], text: "Search everything", run: search, anywhere: true },
     { keys: ["?"], text: "Keyboard shortcuts", run: listShortcuts },
   ]);
   showCaller();
-  openScreen(main, nav);
-  showSchema(banner, listening.signal);
-}
-
-async function listShortcuts() {
-  const { showShortcuts } = await import("./parts/shortcuts_list.js");
-  showShortcuts();
+  open();
 }
 
 /** Closes the screen and cancels its requests. */
@@ -109,41 +121,54 @@ function leaveScreen() {
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
 }
 
-function account() {
-  const themeButton = h(
+const SEARCH = "mod+k";
+
+function searchButton() {
+  const keys = keyName(SEARCH);
+  return h(
     "button",
     {
-      class: "button",
-      "data-kind": "plain",
+      class: "button search-button",
       type: "button",
-      onclick: () => {
-        switchTheme();
-        showTheme();
-      },
+      "aria-label": "Search everything",
+      title: `Search everything (${keys})`,
+      onclick: () => search(),
     },
-    icon("theme"),
+    icon("search"),
+    h("span", {}, "Search"),
+    h("kbd", {}, keys),
   );
-  const showTheme = () => {
-    themeButton.setAttribute("aria-label", `Theme: ${theme()}`);
-    themeButton.title = `Theme: ${theme()}`;
-  };
-  showTheme();
-  return [
-    h(
-      "span",
-      { class: "account-name", title: session.caller.id },
-      session.caller.email ?? session.caller.id,
-    ),
-    themeButton,
-    session.key
-      ? h(
-          "button",
-          { class: "button", "data-size": "small", type: "button", onclick: () => signOut() },
-          "Sign out",
-        )
-      : null,
-  ];
 }
+
+/** Dialogs that are loaded when somebody wants them. */
+async function search() {
+  const part = await loadPart(() => import("./parts/palette.js"));
+  part?.openPalette();
+}
+
+async function listShortcuts() {
+  const part = await loadPart(() => import("./parts/shortcuts_list.js"));
+  part?.showShortcuts();
+}
+
+async function loadPart(load) {
+  try {
+    const part = await load();
+    return document.querySelector("dialog[open]") ? null : part; // another one was opened meanwhile
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    notice("This could not be loaded. Check the connection, then load the page again.");
+    return null;
+  }
+}
+
+const aboutVersion = () =>
+  h(
+    "div",
+    { class: "nav-foot" },
+    button("Keyboard shortcuts", listShortcuts, { size: "small", kind: "plain" }),
+    h("p", { class: "help" }, `EdgeNeuro ${session.caller.version}`),
+  );
 
 function toggleMenu(nav, menu, open = nav.dataset.open !== "true") {
   nav.dataset.open = String(open);
@@ -151,23 +176,25 @@ function toggleMenu(nav, menu, open = nav.dataset.open !== "true") {
 }
 
 /** Loads a screen when it is first opened; `signal` cancels its requests when it is left. */
-async function openScreen(main, nav) {
+async function openScreen(main, nav, docs) {
   leaveScreen();
   leaving = new AbortController();
   const { signal } = leaving;
   const route = currentRoute(firstScreen());
   const known = BY_NAME.get(route.screen);
   markCurrent(nav);
+  showDocs(docs, route.screen);
+  const crumbs = h("div", {});
   const root = h("div", { class: "stack" });
-  replace(main, root);
+  replace(main, crumbs, root);
   window.scrollTo(0, 0);
   if (!known) {
-    document.title = "Not found · EdgeNeuro";
-    replace(root, h("h1", {}, "Page not found"), h("a", { href: "#/overview" }, "Go to Overview"));
+    setTitle("Not found");
+    replace(root, h("h1", {}, "Page not found"), h("a", { href: "#/" }, "Go to the first page"));
     return;
   }
   const [name, title, scope] = known;
-  document.title = `${title} · EdgeNeuro`;
+  setTitle(title);
   if (!session.may(scope)) {
     replace(
       root,
@@ -180,18 +207,61 @@ async function openScreen(main, nav) {
     );
     return;
   }
+  /** A page of one thing: what it is called, and the id that can be copied. */
+  const detail = (thing, id = null) => {
+    if (signal.aborted) return;
+    setTitle(thing, title);
+    replace(
+      crumbs,
+      breadcrumbs(title, address([name], Object.fromEntries(route.query)), thing, id),
+    );
+  };
+  const id = route.path.at(-1);
+  if (id && ID.test(id)) detail(id, id);
   try {
     const screen = await loadScreen(name);
     if (signal.aborted) return;
-    const may = (one) => session.may(one);
-    await screen.open({ root, path: route.path, query: route.query, signal, may });
+    await screen.open({
+      root,
+      path: route.path,
+      query: route.query,
+      signal,
+      may: (one) => session.may(one),
+      detail,
+      setTab: (tab) => setTitle(tab, title),
+    });
   } catch (error) {
     if (signal.aborted) return;
     const retry =
-      error instanceof LoadError ? () => location.reload() : () => openScreen(main, nav);
+      error instanceof LoadError ? () => location.reload() : () => openScreen(main, nav, docs);
     replace(root, h("h1", {}, title), errorPanel(error, retry));
     if (error.status === undefined) throw error; // a bug: show it in the console too
   }
+}
+
+function setTitle(...parts) {
+  document.title = [...parts, "EdgeNeuro"].join(" · ");
+}
+
+const breadcrumbs = (title, href, thing, id) =>
+  h(
+    "nav",
+    { class: "crumbs", "aria-label": "Breadcrumbs" },
+    h(
+      "ol",
+      {},
+      h("li", {}, h("a", { href }, title)),
+      thing === id
+        ? null
+        : h("li", { "aria-current": "page" }, h("span", { class: "wrap" }, thing)),
+      id === null ? null : h("li", { "aria-current": thing === id ? "page" : null }, idText(id)),
+    ),
+  );
+
+function showDocs(link, screen) {
+  const href = docsAddress(screen, session.caller.version);
+  link.hidden = href === null;
+  if (href) link.setAttribute("href", href);
 }
 
 /** A module that could not be loaded. Browsers cache the failure, so only a reload helps. */

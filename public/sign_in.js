@@ -63,6 +63,7 @@ function keyForm(action, onSignedIn) {
   return form({
     fields: FIELDS,
     action,
+    guarded: false,
     async onSubmit({ key: typed }) {
       const key = typed.trim();
       if (!/^[\x21-\x7e]+$/.test(key)) {

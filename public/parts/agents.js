@@ -6,7 +6,16 @@ import { field, read } from "./form.js";
 export const NO_AGENT = "none";
 export const OUT_OF_SCOPE = "None (out of scope)";
 
-export const readAgents = (signal) => listAll("/v1/agents", { signal });
+const names = new Map(); // of all agents that were read, by id
+
+export async function readAgents(signal) {
+  const agents = await listAll("/v1/agents", { signal });
+  for (const { id, name } of agents) names.set(id, name);
+  return agents;
+}
+
+/** The name of an agent, for views that get ids only: the id itself until the agents were read. */
+export const agentLabel = (id) => names.get(id) ?? id;
 
 /** Options of a select: ids and names, after the options `first`. */
 export function agentOptions(agents, ...first) {

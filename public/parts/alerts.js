@@ -5,6 +5,7 @@ import { h } from "../dom.js";
 import { clock, count, date, percent, plural, words } from "../format.js";
 import { address } from "../router.js";
 import { readModels } from "./models.js";
+import { inPageWords } from "./page_words.js";
 import { refusalText } from "./refusals.js";
 
 const BUDGET_ALERT_SHARE = 0.8;
@@ -46,8 +47,10 @@ export async function readAlerts(context) {
   return found.flat();
 }
 
-export function alertList(found) {
-  if (!found.length) return h("p", { class: "muted" }, "No alerts");
+/** `requests` are those of the range: without any, nothing was checked that could be wrong. */
+export function alertList(found, requests) {
+  if (!found.length)
+    return h("p", { class: "muted" }, requests ? "No alerts" : "No requests in this range yet");
   return h(
     "ul",
     { class: "alerts" },
@@ -110,7 +113,7 @@ async function errorAlerts({ analytics }) {
   if (classifier.alert)
     found.push({
       kind: "warn",
-      text: classifier.alert,
+      text: inPageWords(classifier.alert),
       href: "#/models/classifier",
       action: "Retrain",
     });
@@ -127,7 +130,7 @@ async function modelAlerts({ signal, selection }) {
     if (model.suspended && model.active)
       found.push({
         kind: "warn",
-        text: model.suspended,
+        text: inPageWords(model.suspended),
         href: "#/models/classifier",
         action: "Retrain",
       });
@@ -172,7 +175,7 @@ async function adapterAlerts({ signal }) {
     }));
   const drift = (page.drift ?? []).map(({ message }) => ({
     kind: "warn",
-    text: message,
+    text: inPageWords(message),
     href: "#/adapters",
     action: "View",
   }));
@@ -189,9 +192,9 @@ async function challengerAlerts({ selection }) {
 async function learningAlerts({ learned }) {
   const { disabled, next_step: step } = await learned;
   const text = disabled
-    ? `Classifier ${disabled.classifier} was disabled: ${disabled.reason}`
+    ? `Classifier ${disabled.classifier} was disabled: ${inPageWords(disabled.reason)}`
     : step.code === "agreement_fell"
-      ? step.text
+      ? inPageWords(step.text)
       : null;
   return text ? [{ kind: "bad", text, href: "#/models/classifier", action: "View" }] : [];
 }

@@ -19,8 +19,9 @@ async function uPlot() {
 /**
  * A chart of `series`, each {label, values, color, dashed}, over `times` in unix seconds. `color` is the
  * number of a color, by default the position. With `hrefOf(at, which)` a click on the place `at` opens that
- * address; `which` is the series whose bar was clicked, null if there is none. `stacked` draws bars on top of one another; the legend shows
- * their sums until the pointer is over a time. `format` formats a value, `label` describes the chart for screen readers. With `formatX` the x axis has other numbers
+ * address; `which` is the series whose bar was clicked, null if there is none. `stacked` draws bars on top
+ * of one another. Until the pointer is over a time the legend shows their sums, and of lines the newest
+ * values. `format` formats a value, `label` describes the chart for screen readers. With `formatX` the x axis has other numbers
  * than times, formatted by it.
  */
 export function chart({ times, series, stacked = false, format, formatX, hrefOf, label, signal }) {
@@ -30,6 +31,7 @@ export function chart({ times, series, stacked = false, format, formatX, hrefOf,
     : series.map((each) => each.values);
   const ended = new AbortController();
   const writeX = formatX ?? ((at) => new Date(at * 1000).toLocaleString());
+  const newest = lastKnown(series);
   let plot = null;
   const draw = async () => {
     const Plot = await uPlot().catch(() => null);
@@ -70,7 +72,7 @@ export function chart({ times, series, stacked = false, format, formatX, hrefOf,
       ],
       series: [
         {
-          value: (_, at) => (at !== null ? writeX(at) : stacked ? "all" : ""),
+          value: (_, at) => (at === null && stacked ? "all" : writeX(at ?? times[newest])),
         },
         ...series.map((each, index) => ({
           label: each.label,
@@ -81,7 +83,7 @@ export function chart({ times, series, stacked = false, format, formatX, hrefOf,
           paths: stacked ? Plot.paths.bars({ size: [0.9, 48] }) : undefined,
           points: stacked ? { show: false } : { show: true, size: 5, filter: shownPoints },
           value: (_plot, _height, _which, at) =>
-            at !== null ? format(each.values[at]) : stacked ? format(sum(each.values)) : "",
+            format(at === null && stacked ? sum(each.values) : each.values[at ?? newest]),
         })),
       ],
     };
@@ -128,6 +130,12 @@ function shownPoints(plot, which) {
     const alone = !there(values[at - 1]) && !there(values[at + 1]);
     return there(value) && (alone || values.length <= MAX_POINTS) ? [at] : [];
   });
+}
+
+/** The index of the newest value of any of the series. */
+function lastKnown(series) {
+  const there = (value) => value !== null && value !== undefined;
+  return Math.max(0, ...series.map(({ values }) => values.findLastIndex(there)));
 }
 
 const sum = (values) => values.reduce((all, value) => all + (value ?? 0), 0);

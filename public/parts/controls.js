@@ -1,6 +1,7 @@
 // Small components: buttons, badges, page heads, figures, bars.
 
 import { h, newId, s } from "../dom.js";
+import { BY_NAME, mayOpen } from "../menu.js";
 import { setBusy } from "./busy.js";
 import { openDialog } from "./dialog.js";
 import { errorPanel } from "./loading.js";
@@ -57,8 +58,11 @@ export function showError(error) {
   });
 }
 
-export const link = (text, href, { kind, size } = {}) =>
-  h(
+/** A link; null if it leads to a screen that the caller may not open. */
+export function link(text, href, { kind, size } = {}) {
+  const [hash, screen] = href.split(/[/?]/);
+  if (hash === "#" && BY_NAME.has(screen) && !mayOpen(screen)) return null;
+  return h(
     "a",
     {
       class: kind === undefined && size === undefined ? null : "button",
@@ -68,6 +72,7 @@ export const link = (text, href, { kind, size } = {}) =>
     },
     text,
   );
+}
 
 export const badge = (text, kind) => h("span", { class: "badge", "data-kind": kind }, text);
 

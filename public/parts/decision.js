@@ -2,6 +2,7 @@
 
 import { h } from "../dom.js";
 import { count, ms, NOTHING, percent, usd, words } from "../format.js";
+import { agentLabel } from "./agents.js";
 import { badge, bars, facts } from "./controls.js";
 import { table } from "./table.js";
 
@@ -96,7 +97,10 @@ const NONE = "no agent fits";
 
 /** Bars for the agents of a ranking and for "no agent fits", the most probable first. */
 export function scoreBars({ scores, none_probability: none }) {
-  const rows = scores.map(({ agent_id: name, probability: value }) => ({ name, value }));
+  const rows = scores.map(({ agent_id: id, probability: value }) => ({
+    name: agentLabel(id),
+    value,
+  }));
   if (none !== null) rows.push({ name: NONE, value: none, kind: "muted" });
   rows.sort((one, other) => other.value - one.value);
   return bars(
@@ -127,7 +131,7 @@ export function classifierFacts({ classifier }) {
   return h(
     "p",
     {},
-    `Classifier: ${agent_id}, probability ${percent(score)}, ${sure ? "accepted" : "not accepted"}`,
+    `Classifier: ${agentLabel(agent_id)}, probability ${percent(score)}, ${sure ? "accepted" : "not accepted"}`,
     threshold === null ? " (this agent has no threshold)." : ` (threshold ${percent(threshold)}).`,
   );
 }

@@ -11,8 +11,6 @@ export const DEFINITIONS = {
   cost: "Tokens at the model's price at that time; calls without a known price are not included.",
   savings:
     "Requests decided without a model call, at the mean cost and time of the models' decisions of the same day. An estimate, no bill.",
-  savingsEmulated:
-    "The local emulator answers: costs are at the list price of the models that it emulates.",
   latency: "Time from the request's arrival to the decision, or to the end of a chat answer.",
   layers: "Requests by the layer that decided, per period (UTC).",
   refusals:

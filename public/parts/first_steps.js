@@ -4,6 +4,7 @@ import { api, listAll } from "../api.js";
 import { h, replace } from "../dom.js";
 import { plural } from "../format.js";
 import { badge, button, link, progressBar, showError } from "./controls.js";
+import { inPageWords } from "./page_words.js";
 import { runPool } from "./pool.js";
 import { SAMPLES } from "./samples.js";
 import { snippets } from "./snippets.js";
@@ -38,8 +39,8 @@ const STEPS = [
     title: "Label queries, or let the router learn",
     text: ({ stats, learned }) =>
       learned.state === "off"
-        ? `${plural(stats.total.labels, "label")}. ${stats.training.message}`
-        : `${plural(stats.total.labels, "label")}. ${learned.sentence}`,
+        ? `${plural(stats.total.labels, "label")}. ${inPageWords(stats.training.message)}`
+        : `${plural(stats.total.labels, "label")}. ${inPageWords(learned.sentence)}`,
     done: ({ stats }) => stats.training.ready,
     action: () => small("Labeling", "#/labeling"),
   },

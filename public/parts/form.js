@@ -6,6 +6,7 @@ import { setBusy } from "./busy.js";
 import { openDialog } from "./dialog.js";
 import { errorPanel } from "./loading.js";
 import { notice } from "./notice.js";
+import { watchInput } from "./unsaved.js";
 
 /**
  * A field is {name, label, type, value, help, required, options, disabled, rows, min, max, step,
@@ -198,9 +199,18 @@ export const fieldOf = (all, error) =>
 /**
  * `onSubmit(values, idempotencyKey)` gets the fields' values; the key stays the same while the same
  * values are sent again. `onCancel` adds a cancel button. `after(fields)` returns what is shown after
- * the fields.
+ * the fields. Leaving the page asks first if there is other input than at the beginning, unless the form is
+ * not `guarded`.
  */
-export function form({ fields, action, onSubmit, onCancel, before = null, after = () => null }) {
+export function form({
+  fields,
+  action,
+  onSubmit,
+  onCancel,
+  before = null,
+  after = () => null,
+  guarded = true,
+}) {
   const all = fields.map(field);
   const errorBox = h("div", {});
   const submit = h("button", { class: "button", "data-kind": "main" }, action);
@@ -221,6 +231,9 @@ export function form({ fields, action, onSubmit, onCancel, before = null, after 
       submit,
     ),
   );
+  const inputSaved = guarded
+    ? watchInput(element, () => all.map((each) => each.value()))
+    : () => {};
   element.addEventListener("submit", async (event) => {
     event.preventDefault();
     if (submit.disabled) return;
@@ -231,6 +244,7 @@ export function form({ fields, action, onSubmit, onCancel, before = null, after 
       if (sent.values !== text) sent = { values: text, key: crypto.randomUUID() };
       setBusy(submit, true);
       await onSubmit(values, sent.key);
+      inputSaved();
       sent = { values: null, key: null };
     } catch (error) {
       if (error.name === "AbortError") return;

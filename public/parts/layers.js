@@ -19,9 +19,13 @@ export const LAYERS = Object.keys(COLORS);
 
 export const layerColor = (layer) => COLORS[layer];
 
-/** One series for each layer, over the periods of the analytics. */
+/** The layers with requests in these periods of the analytics. */
+export const usedLayers = (periods) =>
+  LAYERS.filter((layer) => periods.some((period) => period.layers[layer]));
+
+/** One series for each of them. */
 export const layerSeries = (periods) =>
-  LAYERS.map((layer) => ({
+  usedLayers(periods).map((layer) => ({
     label: layerName(layer),
     color: COLORS[layer],
     values: periods.map((period) => period.layers[layer] ?? 0),

@@ -5,6 +5,7 @@ import { h } from "../dom.js";
 import { count, percent, plural, time, usd } from "../format.js";
 import { actionButton, badge, facts } from "./controls.js";
 import { notice } from "./notice.js";
+import { inPageWords } from "./page_words.js";
 
 const STATES = {
   off: ["off", undefined],
@@ -37,9 +38,9 @@ export function learningView(report, { may, onChange }) {
   const [state, kind] = STATES[report.state];
   const step = report.next_step;
   return [
-    h("p", {}, badge(state, kind), " ", report.sentence),
+    h("p", {}, badge(state, kind), " ", inPageWords(report.sentence)),
     step.text !== report.sentence && step.code !== "none"
-      ? h("p", { class: "help" }, step.text)
+      ? h("p", { class: "help" }, inPageWords(step.text))
       : null,
     facts([
       ["Would have answered", shareOf(report.would_have_answered)],

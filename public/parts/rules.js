@@ -1,5 +1,7 @@
 // Rules in words, for all screens.
 
+import { agentLabel } from "./agents.js";
+
 export const ruleName = (rule) => rule.name ?? rule.id ?? "New rule";
 
 export function conditionsOf(when) {
@@ -16,7 +18,7 @@ export function conditionsOf(when) {
 
 export function effectOf(then) {
   if (then === null || then === undefined) return "the mentioned agent";
-  if (then.agent_id) return then.agent_id;
-  if (then.never) return `never ${then.never.join(", ")}`;
-  return then.prefer ? `prefer ${then.prefer}` : `model ${then.model}`;
+  if (then.agent_id) return agentLabel(then.agent_id);
+  if (then.never) return `never ${then.never.map(agentLabel).join(", ")}`;
+  return then.prefer ? `prefer ${agentLabel(then.prefer)}` : `model ${then.model}`;
 }

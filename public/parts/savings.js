@@ -42,9 +42,7 @@ function requestsOf({ start }, stage) {
 export const savingsFigure = (savings) =>
   figure("Saved (estimate)", cost(savings), {
     note: `${plural(savings.calls, "model call")}, ${duration(savings.time_ms)} of waiting`,
-    info: savings.emulated
-      ? `${DEFINITIONS.savings} ${DEFINITIONS.savingsEmulated}`
-      : DEFINITIONS.savings,
+    info: DEFINITIONS.savings,
   });
 
 const cost = ({ cost_usd: value }) => (value === null ? "no price known" : usd(value));
@@ -92,9 +90,8 @@ export function savingsByDay(savings, signal) {
   );
 }
 
-function comparison({ compared_with: models, emulated }) {
+function comparison({ compared_with: models }) {
   if (!models.decisions) return "No model has decided in this range, so cost and time are unknown.";
   const price = models.mean_cost_usd === null ? "no known price" : usd(models.mean_cost_usd);
-  const mean = `Estimate: ${plural(models.decisions, "decision")} of models took ${price} and ${duration(models.mean_ms)} on average.`;
-  return emulated ? `${mean} ${DEFINITIONS.savingsEmulated}` : mean;
+  return `Estimate: ${plural(models.decisions, "decision")} of models took ${price} and ${duration(models.mean_ms)} on average.`;
 }

@@ -2,6 +2,7 @@
 
 import { h } from "../dom.js";
 import { ms, percent, words } from "../format.js";
+import { agentLabel } from "./agents.js";
 import { cacheState, questionFacts, scoreBars, stageName } from "./decision.js";
 
 const OUTCOMES = {
@@ -49,7 +50,7 @@ function summary(log) {
 function classifierResult(result) {
   if (!result) return "not used";
   const { agent_id: agent, score, sure } = result;
-  return `${agent}, probability ${percent(score)}, ${sure ? "accepted" : "below its threshold"}`;
+  return `${agentLabel(agent)}, probability ${percent(score)}, ${sure ? "accepted" : "below its threshold"}`;
 }
 
 function callResult(attempts) {
@@ -60,7 +61,8 @@ function callResult(attempts) {
     .join(", then ");
 }
 
-function thresholdResult({ agent_id: agent, stated_confidence: stated, threshold, reason }) {
+function thresholdResult({ agent_id: id, stated_confidence: stated, threshold, reason }) {
+  const agent = agentLabel(id);
   if (reason === "ambiguous") return "agents are close: a clarifying question instead";
   if (reason === "several_requests") return `the message is for several agents, ${agent} first`;
   if (reason === "previous_agent")

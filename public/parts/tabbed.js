@@ -11,7 +11,8 @@ import { pageHead, tabs } from "./controls.js";
 export async function openTab(page, screen, title, text, views) {
   const [path = ""] = page.path;
   const at = (each) => address(each === "" ? [screen] : [screen, each]);
-  const [, current, open] = views.find((view) => view[1] === path) ?? views[0];
+  const [name, current, open] = views.find((view) => view[1] === path) ?? views[0];
+  if (current !== "") page.setTab(name);
   const container = h("div", { class: "stack" });
   replace(
     page.root,
@@ -19,7 +20,7 @@ export async function openTab(page, screen, title, text, views) {
     tabs(
       title,
       at(current),
-      views.map(([name, each]) => [name, at(each)]),
+      views.map(([each, part]) => [each, at(part)]),
     ),
     container,
   );

@@ -2,18 +2,20 @@
 
 import { api } from "../api.js";
 import { h } from "../dom.js";
+import { agentLabel, readAgents } from "./agents.js";
 import { link } from "./controls.js";
 import { load } from "./loading.js";
+import { inPageWords } from "./page_words.js";
 
 /** `training` as in GET /v1/datasets/stats. */
 export function trainingNeeds({ ready, message, agents, labels_needed_of_each: each }) {
   const missing = agents
     .filter((agent) => agent.missing)
-    .map((agent) => `${agent.agent_id} ${agent.missing}`);
+    .map((agent) => `${agentLabel(agent.agent_id)} ${agent.missing}`);
   return h(
     "div",
     { class: "panel", "data-kind": ready ? "good" : "warn" },
-    message,
+    inPageWords(message),
     !ready && missing.length ? ` Missing labels (${each} per agent): ${missing.join(", ")}.` : null,
   );
 }
@@ -23,8 +25,8 @@ export function currentTrainingNeeds(signal) {
   const container = h("div", {});
   load(
     container,
-    () => api("GET", "/v1/datasets/stats", { signal }),
-    ({ training }) => [
+    () => Promise.all([api("GET", "/v1/datasets/stats", { signal }), readAgents(signal)]),
+    ([{ training }]) => [
       trainingNeeds(training),
       training.ready
         ? null

@@ -7,6 +7,7 @@ import { badge, pageHead, progressBar } from "../parts/controls.js";
 import { stateBadge } from "../parts/job.js";
 import { empty, load } from "../parts/loading.js";
 import { readModels } from "../parts/models.js";
+import { inPageWords } from "../parts/page_words.js";
 import { pagedTable } from "../parts/table.js";
 import { when } from "../parts/when.js";
 import { address } from "../router.js";
@@ -99,7 +100,7 @@ const COLUMNS = [
   {
     head: "Next step",
     cell: (lora) =>
-      lora.error?.message ??
+      inPageWords(lora.error?.message) ??
       STEPS[lora.steps.find((step) => step.state !== "done")?.name] ??
       NOTHING,
     kind: "wide",

@@ -7,6 +7,7 @@ import { actionButton, badge, button, card, facts, link, pageHead } from "../par
 import { confirm } from "../parts/dialog.js";
 import { followJob, isActive, stateBadge } from "../parts/job.js";
 import { notice } from "../parts/notice.js";
+import { inPageWords } from "../parts/page_words.js";
 
 export const STEPS = {
   find: "Look up at Workers AI",
@@ -45,11 +46,7 @@ export function checkList(checks) {
 
 export async function showAdapter({ root, signal, may }, id) {
   const body = h("div", { class: "stack" });
-  replace(
-    root,
-    pageHead("Adapter", null, link("All adapters", "#/adapters", { size: "small" })),
-    body,
-  );
+  replace(root, pageHead("Adapter"), body);
   const path = `/v1/loras/${encodeURIComponent(id)}`;
   await followJob(body, path, (lora, follow) => view(lora, may, path, follow), { signal });
 }
@@ -86,7 +83,11 @@ function view(lora, may, path, follow) {
               h("strong", {}, STEPS[step.name] ?? step.name),
               step.at ? h("span", { class: "help" }, ` ${time(step.at)}`) : null,
               step.message
-                ? h("div", { class: step.state === "failed" ? "error" : "help" }, step.message)
+                ? h(
+                    "div",
+                    { class: step.state === "failed" ? "error" : "help" },
+                    inPageWords(step.message),
+                  )
                 : null,
             ),
           ),
@@ -104,7 +105,7 @@ function view(lora, may, path, follow) {
             "div",
             { class: "panel", "data-kind": "bad", role: "alert" },
             h("strong", {}, `Failed at “${STEPS[lora.error.step] ?? "Upload"}”.`),
-            h("p", {}, lora.error.message),
+            h("p", {}, inPageWords(lora.error.message)),
           )
         : null,
     ),
@@ -138,7 +139,7 @@ function actions(lora, path, follow) {
             notice(
               found.ok
                 ? `Available: ${found.probe}`
-                : `Problem found: ${found.drift?.message ?? found.probe}`,
+                : `Problem found: ${inPageWords(found.drift?.message) ?? found.probe}`,
             );
           }),
         ]

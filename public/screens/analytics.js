@@ -3,6 +3,7 @@
 import { api, listAll } from "../api.js";
 import { h, replace } from "../dom.js";
 import { compact, count, instant, ms, percent, plural, usd } from "../format.js";
+import { readAgents } from "../parts/agents.js";
 import { change, changeInPoints } from "../parts/compare.js";
 import { button, csv, figure, pageHead, save } from "../parts/controls.js";
 import { DEFINITIONS } from "../parts/definitions.js";
@@ -92,8 +93,13 @@ async function read(state, signal, may) {
   const [before, keys] = await Promise.all([
     state.compare ? readBefore(analytics, at) : null,
     may("admin") && ids.some(({ key }) => key) ? listAll("/v1/keys", { signal }) : [],
+    query.group_by === "agent" ? readAgents(signal) : null,
   ]);
-  return { analytics, before, names: new Map(keys.map((key) => [key.id, key.name])) };
+  const names = new Map([
+    ["admin_token", "Admin token"],
+    ...keys.map(({ id, name }) => [id, name]),
+  ]);
+  return { analytics, before, names };
 }
 
 /** The range before, which is as long. Sums by 5 minutes may be gone for it. */

@@ -5,7 +5,7 @@ import { compact, count, ms, percent, usd, words } from "../format.js";
 import { chart } from "../parts/chart.js";
 import { bars, card, infoIcon } from "../parts/controls.js";
 import { DEFINITIONS } from "../parts/definitions.js";
-import { LAYERS, layerSeries } from "../parts/layers.js";
+import { layerSeries, usedLayers } from "../parts/layers.js";
 import { logsAt } from "../parts/log_links.js";
 import { savingsByDay } from "../parts/savings.js";
 import { refusedChart } from "./analytics_refusals.js";
@@ -32,7 +32,8 @@ export function charts(analytics, before, signal) {
       hrefOf: (at, which) => hrefOf(which)(series[at]),
       ...more,
     });
-  const layer = (which) => logsOf(analytics, which === null ? null : { layer: LAYERS[which] });
+  const layer = (which) =>
+    logsOf(analytics, which === null ? null : { layer: usedLayers(series)[which] });
   return h(
     "div",
     { class: "columns" },

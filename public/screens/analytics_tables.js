@@ -2,8 +2,10 @@
 
 import { h } from "../dom.js";
 import { compact, count, ms, NOTHING, percent, usd, words } from "../format.js";
+import { accuracyText } from "../parts/accuracy.js";
+import { agentLabel } from "../parts/agents.js";
 import { badge, infoIcon, link } from "../parts/controls.js";
-import { attemptKind } from "../parts/decision.js";
+import { attemptKind, layerName } from "../parts/decision.js";
 import { DEFINITIONS } from "../parts/definitions.js";
 import { logsAt } from "../parts/log_links.js";
 import { table } from "../parts/table.js";
@@ -16,6 +18,8 @@ export const GROUPS = [
   ["adapter", "Adapter"],
   ["key", "Key"],
 ];
+/** The key of a group as other screens name it. */
+const NAMES = { agent: agentLabel, layer: layerName, reason: words };
 // Filters of Logs that have another name than the group.
 const FILTERS = { adapter: "model" };
 const STEPS = { "5m": 300, hour: 3600, day: 86_400 };
@@ -35,7 +39,7 @@ export function stopOf({ interval }, { start }) {
 /** `names` has the names of keys by id. */
 export function groupTable({ group_by: by, groups, from, to }, names) {
   const title = GROUPS.find(([name]) => name === by)[1];
-  const name = (key) => (by === "key" ? (names.get(key) ?? key) : key);
+  const name = (key) => NAMES[by]?.(key) ?? names.get(key) ?? key;
   const filter = FILTERS[by] ?? by;
   const number = (head, value, format) => ({
     head,
@@ -62,8 +66,7 @@ export function groupTable({ group_by: by, groups, from, to }, names) {
       ...(by === "agent" ? [number("Mis-routed", (group) => group.misroute_rate, percent)] : []),
       {
         head: "Accuracy",
-        cell: ({ accuracy }) =>
-          h("span", { title: interval(accuracy) }, percent(accuracy.accuracy)),
+        cell: ({ accuracy }) => accuracyText(accuracy),
         kind: "number",
         sort: ({ accuracy }) => accuracy.accuracy,
       },
@@ -74,9 +77,6 @@ export function groupTable({ group_by: by, groups, from, to }, names) {
     ],
   });
 }
-
-const interval = ({ low, high, labelled }) =>
-  labelled ? `${percent(low)} to ${percent(high)}, of ${count(labelled)}` : "no labels";
 
 export function modelCallTable({ models }) {
   if (!models.length) return null;

@@ -2,43 +2,47 @@
 
 import { h, replace } from "../dom.js";
 import { words } from "../format.js";
+import { callerLabel, readCallers } from "../parts/callers.js";
 import { changesOf } from "../parts/changes.js";
 import { badge, pageHead } from "../parts/controls.js";
-import { choices, filters } from "../parts/filters.js";
+import { filters } from "../parts/filters.js";
 import { empty } from "../parts/loading.js";
 import { listTable } from "../parts/table.js";
 import { when } from "../parts/when.js";
 
-const RESOURCES = [
-  "agent",
-  "model",
-  "classifier",
-  "lora",
-  "evaluation",
-  "routing_tests",
-  "routing_test_run",
-  "replay",
-  "config",
-  "router",
-  "rule",
-  "cache",
-  "provider",
-  "webhook",
-  "user",
-  "key",
-  "team",
-  "session",
-  "label",
-  "dataset",
-  "clustering",
-  "unmatched",
-  "log",
-  "dead_letters",
-  "analytics",
-];
+/** The resources of the API, as the pages name them. */
+const RESOURCES = {
+  agent: "Agent",
+  model: "Model",
+  classifier: "Classifier",
+  lora: "Adapter",
+  evaluation: "Evaluation",
+  config: "Settings",
+  router: "Router",
+  rule: "Rule",
+  cache: "Cache",
+  provider: "Provider",
+  user: "User",
+  key: "API key",
+  team: "Team",
+  session: "Session",
+  label: "Label",
+  dataset: "Dataset",
+  analytics: "Analytics",
+  webhook: "Webhook",
+  replay: "Replay",
+  routing_tests: "Routing tests",
+  routing_test_run: "Test run",
+  clustering: "Clustering",
+  unmatched: "Unmatched",
+  log: "Request",
+  dead_letters: "Requests not logged",
+};
+const nameOf = (resource) => RESOURCES[resource] ?? words(resource);
 
-export async function open({ root, query, signal }) {
+export async function open({ root, query, signal, may }) {
   const body = h("div", {});
+  await readCallers({ may, signal });
   const show = (state) => {
     return listTable(body, {
       caption: "Changes",
@@ -58,7 +62,7 @@ export async function open({ root, query, signal }) {
       name: "resource",
       label: "Target",
       type: "select",
-      options: choices(RESOURCES, words, [null, "All"]),
+      options: [[null, "All"], ...Object.entries(RESOURCES)],
     },
     { name: "resource_id", label: "Target ID" },
   ];
@@ -72,7 +76,7 @@ export async function open({ root, query, signal }) {
 
 const COLUMNS = [
   { head: "Time", cell: (entry) => when(entry.created_at), heading: true },
-  { head: "Actor", cell: (entry) => entry.actor, kind: "wide" },
+  { head: "Actor", cell: (entry) => callerLabel(entry.actor), kind: "wide" },
   {
     head: "Action",
     cell: (entry) =>
@@ -81,7 +85,7 @@ const COLUMNS = [
   {
     head: "Target",
     cell: (entry) =>
-      h("div", {}, words(entry.resource), h("div", { class: "help wrap" }, entry.resource_id)),
+      h("div", {}, nameOf(entry.resource), h("div", { class: "help wrap" }, entry.resource_id)),
     kind: "wide",
   },
   { head: "Changes", cell: changesOf, kind: "wide" },

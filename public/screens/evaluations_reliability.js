@@ -13,6 +13,7 @@ import { badge, button, card, facts } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
 import { load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
+import { inPageWords } from "../parts/page_words.js";
 import { table } from "../parts/table.js";
 
 const EXAMPLES = [0.5, 0.7, 0.9, 0.95, 0.99];
@@ -57,7 +58,7 @@ function reliabilityCard(evaluation, { model_id: id, reliability }, may, signal)
         )
       : null,
     reliability.message
-      ? h("p", { class: "help" }, `No calibration: ${reliability.message}`)
+      ? h("p", { class: "help" }, `No calibration: ${inPageWords(reliability.message)}`)
       : null,
     after && evaluation.target === "models"
       ? calibrationOf(evaluation, id, reliability, may, signal)

@@ -2,7 +2,7 @@
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
-import { count, date, NOTHING, usd } from "../format.js";
+import { count, date, NOTHING, plural, usd } from "../format.js";
 import { actionButton, badge, button, facts } from "../parts/controls.js";
 import { field } from "../parts/form.js";
 import { stateBadge } from "../parts/job.js";
@@ -11,6 +11,7 @@ import { readModels, TYPES } from "../parts/models.js";
 import { notice } from "../parts/notice.js";
 import { openTab } from "../parts/tabbed.js";
 import { table } from "../parts/table.js";
+import { address } from "../router.js";
 import { challengerTab } from "./models_challenger.js";
 import { classifierTab } from "./models_classifier.js";
 import { recommendation } from "./models_decision.js";
@@ -23,14 +24,19 @@ import { select } from "./models_select.js";
 const TEXT =
   "The active model decides what the cache and the classifier do not. If it fails, the fallback models are called.";
 
-export const open = (page) =>
-  openTab(page, "models", "Models", TEXT, [
-    ["Models", "", modelsTab],
-    ["Fallback models", "fallbacks", fallbackTab],
-    ["Classifier", "classifier", classifierTab],
-    ["Challenger", "challenger", challengerTab],
-    ["History", "history", historyTab],
-  ]);
+const TABS = [
+  ["Models", "", modelsTab],
+  ["Fallback models", "fallbacks", fallbackTab],
+  ["Classifier", "classifier", classifierTab],
+  ["Challenger", "challenger", challengerTab],
+  ["History", "history", historyTab],
+];
+
+export function open(page) {
+  const [path = ""] = page.path;
+  const isTab = TABS.some(([, each]) => each === path);
+  return isTab ? openTab(page, "models", "Models", TEXT, TABS) : showModel(page, path);
+}
 
 async function modelsTab({ signal, may }, container) {
   const show = () =>
@@ -87,7 +93,7 @@ function modelList(models, selection, context) {
             { class: "row" },
             actionButton("Sync from Workers AI", async () => {
               const { models: known, added } = await api("POST", "/v1/models/refresh");
-              notice(`Workers AI: ${known} models, ${added.length} new.`);
+              notice(`Workers AI: ${plural(known, "model")}, ${added.length} new.`);
               await show();
             }),
             button("Register model", () => register(models, show), { kind: "main" }),
@@ -122,13 +128,7 @@ function current(selection, { may, show }) {
 }
 
 function modelTable(models, selection, { may, show, signal }) {
-  const actions = (model) => [
-    button("Details", () => showModel(model, { may, show }), {
-      size: "small",
-      label: `Details of ${model.id}`,
-    }),
-    ...(may("admin") ? changes(model) : []),
-  ];
+  const actions = (model) => (may("admin") ? changes(model) : null);
   const changes = (model) => [
     !model.active && model.status === "available" && model.type !== "embedding"
       ? button("Select", () => select(model, selection, models, show, signal), {
@@ -163,7 +163,7 @@ function modelTable(models, selection, { may, show, signal }) {
             h(
               "span",
               { class: "row" },
-              h("span", { class: "wrap" }, model.id),
+              h("a", { class: "wrap", href: address(["models", model.id]) }, model.id),
               model.active ? badge("active", "good") : null,
             ),
             model.aliases.length

@@ -6,6 +6,7 @@ import { count, ms, NOTHING, percent, points, time, usd } from "../format.js";
 import { actionButton, button, card, facts } from "../parts/controls.js";
 import { empty, load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
+import { inPageWords } from "../parts/page_words.js";
 import { table } from "../parts/table.js";
 import { go } from "../router.js";
 
@@ -84,7 +85,7 @@ function challengerView(selection, { may, show }) {
       ? h(
           "p",
           {},
-          `Not promoted automatically (${time(challenger.notice.at)}): ${challenger.notice.message}`,
+          `Not promoted automatically (${time(challenger.notice.at)}): ${inPageWords(challenger.notice.message)}`,
         )
       : null,
     h(

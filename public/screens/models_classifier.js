@@ -11,6 +11,7 @@ import { formDialog } from "../parts/form.js";
 import { cancelButton, followJobs, isActive, stateBadge } from "../parts/job.js";
 import { empty } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
+import { inPageWords } from "../parts/page_words.js";
 import { readRouters, routerField } from "../parts/routers.js";
 import { table } from "../parts/table.js";
 import { currentTrainingNeeds } from "../parts/training_needs.js";
@@ -106,17 +107,17 @@ function view(classifiers, config, { drift, routers, may, show }) {
                 ? h("span", { class: "help" }, `for the router ${one.options.router}`)
                 : null,
               one.embedding ? secondLine(one.embedding) : null,
-              one.error ? h("span", { class: "error" }, one.error) : null,
+              one.error ? h("span", { class: "error" }, inPageWords(one.error)) : null,
               one.rule_outcome && !one.rule_outcome.selected && !one.error
                 ? h(
                     "span",
                     { class: "error" },
-                    `Not enabled automatically: ${one.rule_outcome.reason}`,
+                    `Not enabled automatically: ${inPageWords(one.rule_outcome.reason)}`,
                   )
                 : null,
               // The error of a failed training includes the warnings.
               (one.error ? [] : (one.warnings ?? [])).map((text) =>
-                h("span", { class: "help" }, text),
+                h("span", { class: "help" }, inPageWords(text)),
               ),
             ),
         },

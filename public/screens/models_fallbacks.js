@@ -8,6 +8,7 @@ import { load } from "../parts/loading.js";
 import { callable, readModels } from "../parts/models.js";
 import { notice } from "../parts/notice.js";
 import { ordering } from "../parts/order.js";
+import { watchInput } from "../parts/unsaved.js";
 
 export async function fallbackTab({ signal, may }, container) {
   const show = () =>
@@ -103,6 +104,7 @@ function orderEditor(models, selection, { may, show }) {
     );
   };
   draw();
+  watchInput(list, () => order);
   return [
     h(
       "p",

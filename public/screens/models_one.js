@@ -1,50 +1,68 @@
-// The details of one model.
+// One model: what it is, what it costs, and its calibration.
 
-import { h } from "../dom.js";
+import { api } from "../api.js";
+import { h, replace } from "../dom.js";
 import { bytes, count, date, NOTHING, usd } from "../format.js";
 import { calibrationFacts, removeCalibration } from "../parts/calibration.js";
-import { button, facts } from "../parts/controls.js";
-import { openDialog } from "../parts/dialog.js";
+import { badge, button, card, facts, link, pageHead } from "../parts/controls.js";
+import { stateBadge } from "../parts/job.js";
+import { load } from "../parts/loading.js";
 import { TYPES } from "../parts/models.js";
+import { address } from "../router.js";
 
 const PURPOSES = {
   base: "Writes text: it names the agent in its answer, and can answer chats.",
   lora: "A LoRA adapter on a base model: it names the agent in its answer.",
   decision: "Answers questions with probabilities, and writes no text. It cannot chat.",
+  embedding: "Turns texts into vectors, for the classifier.",
   classifier: "Trained on the labels. It decides inside the Worker, before the active model.",
 };
 
-/** `show` draws the list again after a change. */
-export function showModel(model, { may, show }) {
+export async function showModel({ root, signal, may, detail }, id) {
+  const body = h("div", { class: "stack" });
+  detail(id, id);
+  replace(root, pageHead(id), body);
+  const show = () =>
+    load(
+      body,
+      () => api("GET", `/v1/models/${encodeURIComponent(id)}`, { signal }),
+      (model) => [
+        modelCard(model),
+        model.calibration ? calibrationCard(model, { may, show }) : null,
+      ],
+      { signal, keep: true },
+    );
+  await show();
+}
+
+const modelCard = (model) =>
+  card(
+    null,
+    h(
+      "div",
+      { class: "row" },
+      h("p", {}, PURPOSES[model.type]),
+      model.active ? badge("active", "good") : null,
+      stateBadge(model.status),
+    ),
+    modelFacts(model),
+    model.type === "classifier" || model.type === "embedding"
+      ? null
+      : h("div", {}, link("Its requests", requestsOf(model), { size: "small" })),
+  );
+
+/** The logs name an adapter, and a base model by its id. */
+const requestsOf = ({ adapter, base_model: base }) => address(["logs"], { model: adapter ?? base });
+
+function calibrationCard(model, { may, show }) {
   const remove = async () => {
-    dialog.close();
     if (await removeCalibration(model)) await show();
   };
-  const dialog = openDialog({
-    title: model.id,
-    body: h(
-      "div",
-      { class: "stack" },
-      h("p", {}, PURPOSES[model.type]),
-      modelFacts(model),
-      model.calibration
-        ? h(
-            "section",
-            { class: "stack-small" },
-            h("h3", {}, "Calibration"),
-            calibrationFacts(model.calibration),
-            may("admin")
-              ? h("div", {}, button("Remove calibration", remove, { size: "small" }))
-              : null,
-          )
-        : null,
-      h(
-        "div",
-        { class: "form-actions" },
-        button("Close", () => dialog.close(), { kind: "main" }),
-      ),
-    ),
-  });
+  return card(
+    "Calibration",
+    calibrationFacts(model.calibration),
+    may("admin") ? h("div", {}, button("Remove calibration", remove, { size: "small" })) : null,
+  );
 }
 
 const yesNo = (value) => (value ? "yes" : "no");

@@ -9,6 +9,7 @@ import { field, read } from "../parts/form.js";
 import { load } from "../parts/loading.js";
 import { TYPES } from "../parts/models.js";
 import { notice } from "../parts/notice.js";
+import { inPageWords } from "../parts/page_words.js";
 import { table } from "../parts/table.js";
 
 /** Selects a model or enables a classifier, whichever `model` is. */
@@ -109,7 +110,7 @@ function showCheck(container, id, signal, after) {
         "div",
         { class: "panel", "data-kind": preview.passed ? "good" : "warn" },
         h("strong", {}, `Promotion check: ${preview.passed ? "passed" : "failed"}`),
-        h("p", {}, preview.message),
+        h("p", {}, inPageWords(preview.message)),
         preview.result && !preview.result.score
           ? h("p", { class: "small" }, figures(preview.result))
           : null,

@@ -3,6 +3,7 @@
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { compact, count, ms, NOTHING, percent, plural, usd } from "../format.js";
+import { accuracyNote, accuracyText } from "../parts/accuracy.js";
 import { agentName, readAgents } from "../parts/agents.js";
 import { alertList, readAlerts } from "../parts/alerts.js";
 import { chart } from "../parts/chart.js";
@@ -84,8 +85,8 @@ export async function open({ root, query, signal, may }) {
       ),
       load(
         alerts,
-        () => readAlerts({ may, signal, analytics: now, selection, learned }),
-        alertList,
+        () => Promise.all([readAlerts({ may, signal, analytics: now, selection, learned }), now]),
+        ([found, { totals }]) => alertList(found, totals.requests),
         options,
       ),
       firstSteps(steps, {
@@ -164,9 +165,7 @@ function headline({ totals, savings, series }, before, selection) {
     }),
     savingsFigure(savings),
     figure("Accuracy", percent(accuracy.accuracy), {
-      note: accuracy.labelled
-        ? `${percent(accuracy.low)} to ${percent(accuracy.high)}, ${plural(accuracy.labelled, "sampled request")}`
-        : "no labeled random sample yet",
+      note: accuracyNote(accuracy),
       info: DEFINITIONS.accuracy,
     }),
     figure("Fallback rate", percent(totals.fallback_rate), {
@@ -224,15 +223,10 @@ function agentTable({ groups }, agents) {
       },
       { head: "As fallback", kind: "number", cell: (group) => percent(group.fallback_rate) },
       { head: "Mis-routed", kind: "number", cell: (group) => percent(group.misroute_rate) },
-      { head: "Accuracy", cell: ({ accuracy }) => accuracyOf(accuracy) },
+      { head: "Accuracy", cell: ({ accuracy }) => accuracyText(accuracy) },
     ],
   });
 }
-
-const accuracyOf = ({ accuracy, low, high, labelled }) =>
-  labelled
-    ? `${percent(accuracy)} (${percent(low)} to ${percent(high)}, n = ${labelled})`
-    : NOTHING;
 
 const readRecent = (signal) => api("GET", "/v1/logs", { query: { limit: RECENT }, signal });
 
@@ -279,6 +273,7 @@ function followRecent(container, signal) {
 }
 
 function series(analytics, signal) {
+  if (!analytics.totals.requests) return h("p", { class: "muted" }, "No requests in this range");
   const text = LAYERS.map((layer) => {
     const requests = analytics.series.reduce((sum, period) => sum + (period.layers[layer] ?? 0), 0);
     return `${layer} ${count(requests)}`;

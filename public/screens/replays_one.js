@@ -3,16 +3,7 @@
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { count, NOTHING, percent, plural, points, time, usd, words } from "../format.js";
-import {
-  badge,
-  button,
-  card,
-  facts,
-  figure,
-  link,
-  pageHead,
-  progressBar,
-} from "../parts/controls.js";
+import { badge, button, card, facts, figure, pageHead, progressBar } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
 import { field, formDialog } from "../parts/form.js";
 import { heatTable } from "../parts/heat.js";
@@ -40,12 +31,7 @@ export async function showReplay({ root, signal, may }, id) {
   const path = `/v1/replays/${encodeURIComponent(id)}`;
   const body = h("div", { class: "stack" });
   const changed = h("div", {});
-  replace(
-    root,
-    pageHead("Replay", null, link("All replays", "#/replays", { size: "small" })),
-    body,
-    changed,
-  );
+  replace(root, pageHead("Replay"), body, changed);
   const render = (replay, follow) => {
     if (replay.changed) replace(changed, changedTable(replay, signal));
     else if (replay.n !== null) replace(changed, h("p", { class: "muted" }, "No query changes."));

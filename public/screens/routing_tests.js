@@ -10,6 +10,7 @@ import { stateBadge } from "../parts/job.js";
 import { empty, errorPanel, load } from "../parts/loading.js";
 import { comparable, readModels } from "../parts/models.js";
 import { notice } from "../parts/notice.js";
+import { inPageWords } from "../parts/page_words.js";
 import { listTable, table } from "../parts/table.js";
 import { address, go } from "../router.js";
 import { showRun } from "./routing_tests_one.js";
@@ -150,7 +151,7 @@ function errorReport(error) {
       rows: lines,
       columns: [
         { head: "Line", cell: (each) => count(each.line), heading: true },
-        { head: "Error", cell: (each) => each.message, kind: "wide" },
+        { head: "Error", cell: (each) => inPageWords(each.message), kind: "wide" },
       ],
     }),
   );

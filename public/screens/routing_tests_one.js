@@ -2,7 +2,7 @@
 
 import { h, replace } from "../dom.js";
 import { count, NOTHING, percent, time, words } from "../format.js";
-import { badge, card, facts, link, pageHead, progressBar } from "../parts/controls.js";
+import { badge, card, facts, pageHead, progressBar } from "../parts/controls.js";
 import { field } from "../parts/form.js";
 import { cancelButton, followJob, isActive, stateBadge } from "../parts/job.js";
 import { filteredTable } from "../parts/table.js";
@@ -13,12 +13,7 @@ export async function showRun({ root, signal, may }, id) {
   const path = `/v1/routing-tests/runs/${encodeURIComponent(id)}`;
   const body = h("div", { class: "stack" });
   const results = h("div", {});
-  replace(
-    root,
-    pageHead("Test run", null, link("All runs", "#/routing_tests", { size: "small" })),
-    body,
-    results,
-  );
+  replace(root, pageHead("Test run"), body, results);
   const render = (run, follow) => {
     if (run.outcome) replace(results, resultsTable(path, signal));
     return view(run, may, path, follow);

@@ -2,7 +2,7 @@
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
-import { count } from "../format.js";
+import { plural } from "../format.js";
 import { setBusy } from "../parts/busy.js";
 import { actionButton, badge, button, card, pageHead } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
@@ -10,6 +10,7 @@ import { changed, field, read } from "../parts/form.js";
 import { errorPanel, load } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { GROUPS } from "../parts/settings.js";
+import { watchInput } from "../parts/unsaved.js";
 
 const SOURCES = {
   stored: ["set here", "accent"],
@@ -51,7 +52,7 @@ function cacheCard() {
     });
     if (!purged) return;
     const { decisions, chats } = purged;
-    notice(`Purged: ${count(decisions)} decisions and ${count(chats)} chat answers.`);
+    notice(`Purged: ${plural(decisions, "decision")} and ${plural(chats, "chat answer")}.`);
   };
   return card(
     "Cache",
@@ -122,15 +123,14 @@ function group(title, settings, config, may) {
       setBusy(save, false);
     }
   };
-  const element = card(
-    title,
-    h(
-      "form",
-      { class: "form", novalidate: true, onsubmit: submit },
-      rows,
-      errorBox,
-      may("admin") ? h("div", { class: "form-actions" }, save) : null,
-    ),
+  const form = h(
+    "form",
+    { class: "form", novalidate: true, onsubmit: submit },
+    rows,
+    errorBox,
+    may("admin") ? h("div", { class: "form-actions" }, save) : null,
   );
+  watchInput(form, () => fields.map((each) => each.value()));
+  const element = card(title, form);
   return element;
 }

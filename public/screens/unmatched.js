@@ -91,7 +91,7 @@ function none(unmatched, { may, follow }) {
 }
 
 function whyNone(clustering) {
-  if (!clustering?.queries) return "An agent fits every query so far.";
+  if (!clustering?.queries) return "Queries that no agent fits appear here.";
   return clustering.clustered > 0
     ? "All clusters were handled, or their queries were labeled or erased."
     : "No three queries are alike enough for a cluster. Label single ones under Labeling.";

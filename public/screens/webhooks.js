@@ -3,7 +3,7 @@
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { count, NOTHING } from "../format.js";
-import { actionButton, badge, button, copyButton, link, pageHead } from "../parts/controls.js";
+import { actionButton, badge, button, copyButton, pageHead } from "../parts/controls.js";
 import { confirm, openDialog } from "../parts/dialog.js";
 import { changed, formDialog } from "../parts/form.js";
 import { empty, load } from "../parts/loading.js";
@@ -200,7 +200,6 @@ async function deliveries({ root, signal }, id) {
         "Deliveries",
         webhook.url,
         button("Rotate secret", () => rotate(path)),
-        link("Back to webhooks", "#/webhooks"),
       ),
     { signal },
   );

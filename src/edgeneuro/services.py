@@ -65,7 +65,8 @@ class Services:
     `new_id(prefix)` gives a new id whose order is the order in time, `new_secret()` 40 random
     characters, `new_hex(n)` n random bytes as hex digits, `open_session(bookmark)` a session of D1,
     `secret(name)` the value of a Worker secret, `read_vectors()` the table of word vectors. A
-    stream that is silent for `stream_silence_seconds` sends a comment. The last fields are this
+    stream that is silent for `stream_silence_seconds` sends a comment. `emulated`: the local
+    emulator answers in place of Workers AI and of vendors. The last fields are this
     isolate's caches: answers, labels, answers of chats, Workers AI's list of finetunes or the
     reason why it could not be read, the newest classifier's results for the questions of the label
     queue, that classifier, sessions, vectors of queries, what the embedding stage saves, the base
@@ -95,6 +96,7 @@ class Services:
     log_bucket: LogBucket | None = None
     open_session: Callable[[str], SessionDatabase] | None = None
     stream_silence_seconds: float = 5.0
+    emulated: bool = False
     read_vectors: Callable[[], VectorTable] = load_table
     recent_answers: ExpiringLru[CachedAnswer] = field(
         default_factory=lambda: ExpiringLru(_MAX_ANSWERS)

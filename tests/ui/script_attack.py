@@ -71,4 +71,11 @@ def attack(api: httpx.Client) -> dict[str, str]:
     ).raise_for_status()
     replay = begun.json()["id"]
     ended(api, f"/v1/replays/{replay}")
-    return {"log": log_id, "lora": lora, "evaluation": evaluation, "run": run, "replay": replay}
+    return {
+        "log": log_id,
+        "agent": "attacker",
+        "lora": lora,
+        "evaluation": evaluation,
+        "run": run,
+        "replay": replay,
+    }

@@ -17,6 +17,7 @@ _CLEAN = """(key) => {
   document.getElementById("notices").replaceChildren();
   localStorage.removeItem("edgeneuro.first_steps");
   localStorage.removeItem("edgeneuro.playground");
+  localStorage.removeItem("edgeneuro.recent");
   return document.querySelector("#main h1")?.textContent === "Page not found"
     && document.querySelectorAll("dialog").length === 0
     && localStorage.length === 0

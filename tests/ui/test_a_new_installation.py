@@ -54,6 +54,12 @@ def test_the_first_steps_of_a_new_installation(visitor: Page, fresh: LocalProduc
     steps.get_by_text("Python", exact=True).click()
     expect(steps.get_by_text("httpx.post(")).to_be_visible()
     assert fresh.admin_token not in steps.inner_html()
+    emulated = visitor.get_by_role("complementary").get_by_text("Emulated models.")
+    expect(emulated).to_be_visible()
+    visitor.get_by_role("button", name="Dismiss the notice about emulated models").click()
+    visitor.reload()
+    settled(visitor)
+    expect(emulated).to_have_count(0)
 
 
 def test_the_demonstration_agents_go_in_one_click(
@@ -82,29 +88,6 @@ def test_the_demonstration_agents_go_in_one_click(
         api.post("/v1/agents", json=fields).raise_for_status()
     for agent_id in ("ships", "trains"):
         api.delete(f"/v1/agents/{agent_id}").raise_for_status()
-
-
-def test_the_first_screen_is_small_preloaded_and_from_one_origin(
-    visitor: Page, fresh: LocalProduct
-) -> None:
-    """Without preloads the browser requests each import only after the one before has arrived."""
-    responses: list[Response] = []
-    visitor.on("response", lambda response: responses.append(response))
-    sign_in(visitor, fresh.admin_token)
-    modules = {each.url for each in responses if each.url.endswith(".js")}
-    named = visitor.eval_on_selector_all(
-        "link[rel=modulepreload], script[src]", "links => links.map(one => one.href ?? one.src)"
-    )
-    assert {url for url in modules if "/vendor/" not in url} == set(named)
-    visitor.locator(".chart .u-wrap").first.wait_for()
-    settled(visitor)
-    sizes = {response.url: len(gzip.compress(response.body())) for response in responses}
-    assert all(url.startswith(f"{fresh.base_url}/") for url in sizes)
-    assert sum(sizes.values()) < MAX_BYTES_GZIPPED, sizes
-    links = visitor.get_by_role("navigation", name="Screens").get_by_role("link")
-    icons = httpx.get(f"{fresh.base_url}/icons.svg").text
-    for link in links.all():
-        assert f'<symbol id="{link.get_attribute("data-screen")}"' in icons
 
 
 def test_every_file_has_the_security_headers(fresh: LocalProduct) -> None:
@@ -142,6 +125,7 @@ def test_every_screen_of_an_empty_installation(visitor: Page, empty: httpx.Clien
             assert visitor.get_by_role("alert").count() == 0, place
             refused = visitor.get_by_text("This screen needs the scope").count() == 1
             assert refused is (screen in closed), place
+            assert visitor.get_by_text("No alerts").count() == 0, place  # of no requests
         visitor.get_by_role("button", name="Sign out").click()
 
 
@@ -166,3 +150,27 @@ def test_a_new_installation_routes_sample_queries(
     totals = api.get("/v1/analytics").json()["totals"]
     assert totals["requests"] == 36
     assert totals["cache_hits"] > 0
+
+
+def test_the_first_screen_is_small_preloaded_and_from_one_origin(
+    visitor: Page, fresh: LocalProduct
+) -> None:
+    """Without preloads the browser requests each import only after the one before has arrived. Now
+    that there are requests, the screen has its charts."""
+    responses: list[Response] = []
+    visitor.on("response", lambda response: responses.append(response))
+    sign_in(visitor, fresh.admin_token)
+    modules = {each.url for each in responses if each.url.endswith(".js")}
+    named = visitor.eval_on_selector_all(
+        "link[rel=modulepreload], script[src]", "links => links.map(one => one.href ?? one.src)"
+    )
+    assert {url for url in modules if "/vendor/" not in url} == set(named)
+    visitor.locator(".chart .u-wrap").first.wait_for()
+    settled(visitor)
+    sizes = {response.url: len(gzip.compress(response.body())) for response in responses}
+    assert all(url.startswith(f"{fresh.base_url}/") for url in sizes)
+    assert sum(sizes.values()) < MAX_BYTES_GZIPPED, sizes
+    links = visitor.get_by_role("navigation", name="Screens").get_by_role("link")
+    icons = httpx.get(f"{fresh.base_url}/icons.svg").text
+    for link in links.all():
+        assert f'<symbol id="{link.get_attribute("data-screen")}"' in icons

@@ -443,7 +443,7 @@ def test_a_webhook_is_added_tested_and_deleted(page: Page, go: Go, rows: Rows) -
     said(page, "The test event was delivered.")
     page.get_by_role("link", name="https://hooks.example.com/in").click()
     expect(page.get_by_role("row", name="webhook.test")).to_contain_text("delivered")
-    page.get_by_role("link", name="Back to webhooks").click()
+    page.get_by_label("Breadcrumbs").get_by_role("link", name="Webhooks").click()
     page.get_by_role("button", name="Delete https://hooks.example.com/in").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     said(page, "Webhook deleted.")

@@ -2,6 +2,7 @@
 
 import json
 import random
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -78,11 +79,10 @@ def test_a_calibration_is_used_and_removed(
     used = in_force()
     assert used is not None and used["evaluation_id"] == evaluation
 
-    go("models")
-    page.get_by_role("button", name=f"Details of {OMNI}").click()
-    expect(dialog).to_contain_text("Calibration")
-    expect(dialog.get_by_role("link", name="this evaluation")).to_be_visible()
-    dialog.get_by_role("button", name="Remove calibration").click()
+    go(f"models/{quote(OMNI, safe='')}")
+    expect(page.get_by_role("heading", name="Calibration")).to_be_visible()
+    expect(page.get_by_role("link", name="this evaluation")).to_be_visible()
+    page.get_by_role("button", name="Remove calibration").click()
     confirmation = page.get_by_role("dialog", name=f"Remove the calibration of {OMNI}?")
     confirmation.get_by_role("button", name="Remove calibration").click()
     said(page, f"Calibration of {OMNI} removed.")

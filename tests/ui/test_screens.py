@@ -40,6 +40,7 @@ SCREENS = (
     "replays/new",
     "replays/{replay}",
     "models",
+    "models/%40cf%2Fcloudflare%2Fclef-omni",
     "models/fallbacks",
     "models/classifier",
     "models/challenger",
@@ -47,6 +48,7 @@ SCREENS = (
     "adapters",
     "adapters/{lora}",
     "agents",
+    "agents/{agent}",
     "routers",
     "rules",
     "providers",
@@ -69,7 +71,6 @@ DIALOGS = (
     ("keys/teams", "Edit Support"),
     ("keys", "Revoke Support portal"),
     ("models", "Register model"),
-    ("models", "Details of @cf/cloudflare/clef-omni"),
     ("models", "Select routing-v2"),
     ("evaluations", "New evaluation"),
     ("routing_tests", "Run tests"),
@@ -146,7 +147,9 @@ def test_a_screen(visitor: Page, attacked: dict[str, str], screen: str) -> None:
     visitor.goto(f"/#/{screen.format(**attacked)}")
     settled(visitor)
     assert visitor.locator("h1").count() == 1
-    check_accessibility(visitor, screen.replace("/", "-").replace("{", "").replace("}", ""))
+    check_accessibility(
+        visitor, screen.replace("/", "-").replace("{", "").replace("}", "").replace("%", "")
+    )
     assert traces(visitor) == [None, 0]
 
 

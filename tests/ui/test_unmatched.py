@@ -84,7 +84,7 @@ CLUSTERING = {
 @pytest.mark.parametrize(
     ("clustering", "text"),
     [
-        (None, "An agent fits every query so far."),
+        (None, "Queries that no agent fits appear here."),
         (CLUSTERING, "All clusters were handled, or their queries were labeled or erased."),
         (CLUSTERING | {"clustered": 0}, "No three queries are alike enough for a cluster."),
     ],

@@ -88,7 +88,7 @@ async def test_a_user_is_named_by_id_and_in_the_audit_by_address(guarded: Produc
     assert (await guarded.logs())[0]["key_id"] == user["id"]
     assert guarded.gateway.requests[-1].metadata["key_id"] == user["id"]
     me = (await come_in(guarded, token, "GET", "/v1/me")).json()
-    assert (me["id"], me["email"]) == (user["id"], "ada@example.com")
+    assert (me["id"], me["email"], me["name"]) == (user["id"], "ada@example.com", user["name"])
     await add_new_logs(guarded.database)
     for table, column in (("usage_hours", "key_id"), ("latency_hours", "key_id")):
         assert guarded.rows(f"SELECT DISTINCT {column} AS who FROM {table}") == [

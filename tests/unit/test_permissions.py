@@ -279,7 +279,8 @@ async def test_a_caller_is_told_who_it_is_and_what_it_may(
         shown = (await empty_product.call("GET", "/v1/me", key=callers[caller])).json()
         assert set(shown["scopes"]) == may, caller
     shown = (await empty_product.call("GET", "/v1/me")).json()
-    assert shown["id"] == "admin_token"
+    assert (shown["id"], shown["name"]) == ("admin_token", None)
+    assert not shown["emulated"]
     assert shown["scopes"] == ["route", "read", "label", "admin"]
 
 

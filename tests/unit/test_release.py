@@ -74,6 +74,10 @@ def test_the_first_page_names_the_repository_of_the_package() -> None:
     assert f"https://deploy.workers.cloudflare.com/?url={address})" in readme
     templates = (ROOT / ".github/ISSUE_TEMPLATE/config.yml").read_text()
     assert f"{address}/security/advisories/new" in templates
+    links = (ROOT / "public" / "parts" / "docs.js").read_text()
+    assert f'const REPOSITORY = "{address}";' in links
+    for page in re.findall(r'^  \w+: "([\w-]+)",$', links, re.M):
+        assert (ROOT / "docs" / f"{page}.md").exists(), page
 
 
 def test_the_licences_are_listed() -> None:

@@ -126,7 +126,8 @@ def _build_services(env: Any) -> Services:
     log_queue = getattr(env, "LOG_QUEUE", None) if settings.log_queue else None
     log_bucket = getattr(env, "LOG_SINK", None) if settings.log_sink else None
     routing = RoutingConfigCache(db, settings, monotonic=monotonic, failures=failures)
-    fetch = Fetcher(getattr(env, "OUTBOUND", None))
+    outbound = getattr(env, "OUTBOUND", None)  # the emulator's: only `npm start` binds it
+    fetch = Fetcher(outbound)
     local = Fetcher() if settings.local_agents else None
     access = build_access(settings, AccessRuntime(), now=time.time, monotonic=monotonic)
 
@@ -200,6 +201,7 @@ def _build_services(env: Any) -> Services:
         new_hex=secrets.token_hex,
         sleep=asyncio.sleep,
         secret=secret,
+        emulated=outbound is not None,
         job_queue=None if job_queue is None else EdgeJobQueue(job_queue),
         open_session=db.open_session,
         log_queue=None if log_queue is None else EdgeLogQueue(log_queue),

@@ -16,7 +16,7 @@ from edgeneuro.store import users as store
 from edgeneuro.store.sessions import delete_sessions_of
 from edgeneuro.store.sql import rfc3339
 from edgeneuro.store.teams import get_team
-from edgeneuro.web.auth import Access
+from edgeneuro.web.auth import ADMIN_TOKEN, Access
 
 
 async def list_users(call: Call, query: UserQuery) -> Page[User]:
@@ -134,19 +134,23 @@ _SCOPES: tuple[Scope, ...] = ("route", "read", "label", "admin")
 
 
 class Caller(BaseModel):
-    """`id` is the id of the key or user, as in the logs; `email` is that of a user of Cloudflare
-    Access, as in the audit log, null for a key. `scopes` are all scopes, including implied ones.
-    `agents` and `models` are what the caller may use, and `router` is the one router that it may
-    use; null is everything. `version` is EdgeNeuro's."""
+    """`id` is the id of the key or user, as in the logs, and `name` its name, null for the admin
+    token; `email` is that of a user of Cloudflare Access, as in the audit log, null for a key.
+    `scopes` are all scopes, including implied ones. `agents` and `models` are what the caller may
+    use, and `router` is the one router that it may use; null is everything. `version` is
+    EdgeNeuro's. If `emulated` is true, this is a local installation: an emulator answers in place
+    of Workers AI and of vendors."""
 
     object: Literal["caller"] = "caller"
     id: str
+    name: str | None = None
     email: str | None = None
     scopes: list[Scope]
     agents: list[str] | None = None
     models: list[str] | None = None
     router: str | None = None
     version: str = __version__
+    emulated: bool = False
 
 
 async def show_caller(call: Call) -> Caller:
@@ -154,9 +158,22 @@ async def show_caller(call: Call) -> Caller:
     granted, allowed = call.credential.scopes, call.credential.permissions
     return Caller(
         id=call.credential.key_id,
+        name=await _name(call),
         email=call.credential.email,
         scopes=[name for name in _SCOPES if Access(name) in granted],
         agents=None if allowed.agents is None else sorted(allowed.agents),
         models=None if allowed.models is None else sorted(allowed.models),
         router=allowed.router,
+        emulated=call.services.emulated,
     )
+
+
+async def _name(call: Call) -> str | None:
+    """Of the calling key or user. Names are no part of what an isolate knows of callers: only
+    pages show them."""
+    caller, db = call.credential, call.services.db
+    if caller == ADMIN_TOKEN:
+        return None
+    by_access = caller.email is not None
+    found = await (store.get_user if by_access else key_store.get_key)(db, caller.key_id)
+    return None if found is None else found.name or None
