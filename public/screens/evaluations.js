@@ -1,7 +1,7 @@
 // Evaluations: comparisons of models on held-out labels.
 
 import { h, replace } from "../dom.js";
-import { count, intervalText, NOTHING, percent, time, words } from "../format.js";
+import { count, intervalText, percent, time, words } from "../format.js";
 import { actionButton, pageHead } from "../parts/controls.js";
 import { stateBadge } from "../parts/job.js";
 import { empty } from "../parts/loading.js";
@@ -49,31 +49,36 @@ const COLUMNS = [
   {
     head: "Evaluation",
     heading: true,
-    kind: "wide",
     cell: (one) =>
       h(
         "div",
         { class: "stack-small" },
         h("a", { href: address(["evaluations", one.id]) }, time(one.created_at)),
-        one.model_ids.map((id) => h("span", { class: "help" }, contestant(one, id))),
         one.router ? h("span", { class: "help" }, `router ${one.router}`) : null,
       ),
+  },
+  {
+    head: "Contestants and their accuracy",
+    kind: "wide",
+    cell: (one) => one.model_ids.map((id) => contestantLine(one, id)),
   },
   { head: "State", cell: (one) => stateBadge(one.state) },
   { head: "Split", cell: (one) => words(one.split) },
   { head: "Queries", cell: (one) => count(one.labels), kind: "number" },
-  {
-    head: "Accuracy",
-    cell: (one) => one.results?.models.map(({ accuracy }) => accuracyOf(accuracy)) ?? NOTHING,
-    kind: "number",
-  },
   { head: "Started by", cell: (one) => one.created_by },
 ];
 
-const accuracyOf = (accuracy) =>
-  h(
+function contestantLine(evaluation, id) {
+  const result = evaluation.results?.models.find((model) => model.model_id === id);
+  return h(
     "div",
     {},
-    percent(accuracy.accuracy),
-    h("span", { class: "help" }, ` (${intervalText(accuracy)})`),
+    contestant(evaluation, id),
+    result
+      ? [
+          h("strong", {}, ` ${percent(result.accuracy.accuracy)} `),
+          h("span", { class: "help" }, intervalText(result.accuracy)),
+        ]
+      : null,
   );
+}

@@ -108,7 +108,7 @@ function estimate(fields, bodyOf, signal) {
 
 function estimateView({ questions, contestants }, body) {
   const calls = contestants.reduce((sum, each) => sum + each.calls, 0);
-  const guessed = contestants.some((each) => each.basis === "prompt");
+  const from = (basis) => contestants.some((each) => each.basis === basis);
   return h(
     "div",
     { class: "stack-small" },
@@ -129,9 +129,13 @@ function estimateView({ questions, contestants }, body) {
     h(
       "p",
       { class: "help" },
-      guessed
-        ? "Estimated from the length of the prompt, without retries."
-        : "From an earlier evaluation with the same agents, without retries.",
+      [
+        from("evaluation") ? "As in an earlier evaluation with the same agents." : null,
+        from("prompt") ? "Estimated from the length of the prompt." : null,
+        "Retries are not counted.",
+      ]
+        .filter(Boolean)
+        .join(" "),
     ),
   );
 }

@@ -91,6 +91,12 @@ async def test_the_classifier_answers_first_and_the_model_what_it_leaves(
     assert (await select(product, classifier)).status == 200
     [selected] = (await pipeline(product))["results"]["models"]
     assert selected["layers"] == behind["layers"]
+    expected = (await estimate(product, model_ids=[classifier, "pipeline"]))["contestants"]
+    assert [(each["at_most"], each["basis"]) for each in expected] == [
+        (False, "none"),
+        (True, "prompt"),
+    ]
+    assert (expected[0]["calls"], expected[0]["tokens"], expected[0]["cost_usd"]) == (0, 0, 0)
 
 
 async def test_labels_decide_where_they_are_asked_for(product: Product) -> None:
@@ -163,23 +169,6 @@ async def test_calls_and_cost_are_known_before_the_start(product: Product) -> No
     await product.call("PATCH", "/v1/agents/hr", {"description": "Something else."})
     [changed] = (await estimate(product, model_ids=[OTHER]))["contestants"]
     assert changed["basis"] == "prompt", "it would be asked something else"
-
-
-async def test_a_classifier_calls_nobody_and_the_router_behind_one_fewer(product: Product) -> None:
-    await import_labels(product)
-    classifier = (await train(product))["id"]
-    alone = await estimate(product, model_ids=[classifier])
-    assert alone["contestants"][0] | {"model_id": ""} == {
-        "model_id": "",
-        "calls": 0,
-        "at_most": False,
-        "tokens": 0,
-        "cost_usd": 0,
-        "emulated": False,
-        "basis": "none",
-    }
-    both = await estimate(product, target="pipeline", model_ids=["pipeline", classifier])
-    assert [each["at_most"] for each in both["contestants"]] == [False, True]
 
 
 async def test_what_an_emulator_answers_costs_nobody_anything(product: Product) -> None:
