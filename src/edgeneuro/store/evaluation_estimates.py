@@ -5,8 +5,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgeneuro.domain.evaluation import EvaluatedPart, Target
-from edgeneuro.store.database import Database, statement
+from edgeneuro.domain.evaluation import PIPELINE, EvaluatedPart, Target
+from edgeneuro.store.database import Database, Row, statement
 from edgeneuro.store.evaluations import ROWS, SPLITS
 
 _EARLIER = 10  # evaluations that are looked at
@@ -80,8 +80,13 @@ async def read_spent(
             bool(row["emulated"]),
         )
         for row in rows
-        if row["n"] and row["fingerprint"] in (None, fingerprint)
+        if row["n"] and (_is_alone(row, target) or row["fingerprint"] == fingerprint)
     }
+
+
+def _is_alone(row: Row, target: Target) -> bool:
+    """Whether it is a model alone, for which the rest of the configuration is no matter."""
+    return target != PIPELINE and row["model_id"] != PIPELINE
 
 
 async def is_emulated(db: Database) -> bool:

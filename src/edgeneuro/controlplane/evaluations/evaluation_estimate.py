@@ -6,7 +6,7 @@ from edgeneuro.controlplane.evaluations.evaluation_targets import proposal_named
 from edgeneuro.controlplane.evaluations.evaluations import (
     contestants_of,
     evaluated_config,
-    require_labels,
+    no_labels,
 )
 from edgeneuro.controlplane.proposals import propose
 from edgeneuro.domain.decision import RouteRequest
@@ -38,8 +38,9 @@ async def estimate_evaluation(call: Call, body: EvaluationCreate) -> EvaluationE
     await require_router(call, body.router)
     config = await evaluated_config(call, body)
     model_ids = contestants_of(config, body)
-    await require_labels(call, config, body)
     questions = await read_questions(db, body.split, list(config.agents), body.limit)
+    if not questions.count:
+        raise no_labels(body)
     spent = await read_spent(
         db,
         target=body.target,

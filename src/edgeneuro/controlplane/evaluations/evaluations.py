@@ -38,7 +38,8 @@ async def create_evaluation(call: Call, body: EvaluationCreate) -> Evaluation:
     await require_router(call, body.router)
     config = await evaluated_config(call, body)
     model_ids = contestants_of(config, body)
-    await require_labels(call, config, body)
+    if not await store.count_held_out(services.db, body.split, list(config.agents)):
+        raise no_labels(body)
     evaluation_id = services.new_id(ID_PREFIX)
     rows = await commit(
         call,
@@ -163,15 +164,13 @@ async def evaluated_config(call: Call, body: EvaluationCreate) -> RoutingConfig:
     return config
 
 
-async def require_labels(call: Call, config: RoutingConfig, body: EvaluationCreate) -> None:
-    """Raises ConflictError."""
-    if not await store.count_held_out(call.services.db, body.split, list(config.agents)):
-        raise ConflictError(
-            f"split: no label of the part {body.split!r} can be evaluated. Label more questions;"
-            " GET /v1/datasets/stats counts them by part.",
-            code="no_labels",
-            param="split",
-        )
+def no_labels(body: EvaluationCreate) -> ConflictError:
+    return ConflictError(
+        f"split: no label of the part {body.split!r} can be evaluated. Label more questions;"
+        " GET /v1/datasets/stats counts them by part.",
+        code="no_labels",
+        param="split",
+    )
 
 
 def contestants_of(config: RoutingConfig, body: EvaluationCreate) -> list[str]:
