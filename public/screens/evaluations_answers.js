@@ -53,7 +53,8 @@ export function answersCard({ evaluation, agents, query, signal, may }) {
   );
   const open = (cell) => {
     filter(new URLSearchParams({ ...cell, result: ALL }));
-    element.focus();
+    element.focus({ preventScroll: true });
+    element.scrollIntoView({ block: "start" });
   };
   return { element, open };
 }

@@ -149,6 +149,7 @@ def test_the_matrix_of_many_agents_leads_to_queries_whose_label_is_corrected(
 
     table = page.get_by_role("table", name="Queries of the evaluation")
     expect(table.get_by_role("row")).to_have_count(2)
+    expect(page.get_by_role("heading", name="Queries", exact=True)).to_be_in_viewport()
     [[query, query_hash]] = rows(
         "SELECT query, query_hash FROM evaluation_items JOIN evaluation_answers USING"
         " (evaluation_id, query_hash) WHERE evaluation_id = ? AND is_right = 0",
