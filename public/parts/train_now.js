@@ -89,7 +89,9 @@ function jobView(one, follow) {
       h(
         "span",
         { role: "status" },
-        `Training a classifier: ${one.progress.stage}, ${count(one.progress.visits)} training steps.`,
+        one.progress.stage === "labels"
+          ? "A training is reading the labels."
+          : `A classifier is being trained: ${plural(one.progress.visits, "step")}.`,
       ),
       session.may("admin")
         ? cancelButton(`/v1/classifiers/${one.id}`, follow, { size: "small" })

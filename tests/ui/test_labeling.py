@@ -276,7 +276,7 @@ def test_a_training_is_started_when_it_is_worth_it(page: Page, go: Go, api: http
     page.route("**/v1/classifiers/clf_x", lambda route: route.fulfill(json=answers.pop()))
     go("labeling")
     page.get_by_role("button", name="Train now: 50 new").click()
-    expect(page.get_by_text("training, 1,200 training steps")).to_be_visible()
+    expect(page.get_by_text("is being trained: 1,200 steps")).to_be_visible()
     expect(page.get_by_text("The classifier is trained.")).to_be_visible()
     page.unroute_all()
 
