@@ -93,10 +93,11 @@ export function ago(text, now = Date.now()) {
 
 export const date = (text) => (text ? day.format(new Date(text)) : NOTHING);
 
-/** A time as a datetime-local field has it, in the user's time zone. */
-export function localTime(moment) {
+/** A time as a datetime-local field has it, in the user's time zone; with `seconds` to the second. */
+export function localTime(moment, { seconds = false } = {}) {
   const at = new Date(moment);
-  return new Date(at - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+  const text = new Date(at - at.getTimezoneOffset() * 60_000).toISOString();
+  return text.slice(0, seconds ? 19 : 16);
 }
 
 /** The value of a datetime-local field, in the user's time zone, as the API's UTC time. */

@@ -43,3 +43,8 @@ export function go(parts, query) {
 export function saveState(parts, query) {
   history.replaceState(null, "", address(parts, query));
 }
+
+/** The same, with a step back to the state before. */
+export function addState(parts, query) {
+  history.pushState(null, "", address(parts, query));
+}

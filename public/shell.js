@@ -17,6 +17,7 @@ import { SESSION_CHANGED, session } from "./session.js";
 const ID = /^[a-z]+_[A-Za-z0-9-]{8,}$/;
 
 let leaving = new AbortController();
+let shown = { name: null, page: null };
 let listening = null;
 
 export function showShell() {
@@ -83,6 +84,10 @@ export function showShell() {
     "hashchange",
     async (event) => {
       if (!(await mayFollow(event))) return;
+      if (staysOpen()) {
+        toggleMenu(nav, menu, false);
+        return;
+      }
       open();
       main.focus({ preventScroll: true });
     },
@@ -175,9 +180,16 @@ function toggleMenu(nav, menu, open = nav.dataset.open !== "true") {
   menu.setAttribute("aria-expanded", String(open));
 }
 
+/** Whether the open screen shows the new address itself: one that can sets `page.follow(route)`. */
+function staysOpen() {
+  const route = currentRoute(firstScreen());
+  return shown.name === route.screen && shown.page?.follow?.(route) === true;
+}
+
 /** Loads a screen when it is first opened; `signal` cancels its requests when it is left. */
 async function openScreen(main, nav, docs) {
   leaveScreen();
+  shown = { name: null, page: null };
   leaving = new AbortController();
   const { signal } = leaving;
   const route = currentRoute(firstScreen());
@@ -221,7 +233,7 @@ async function openScreen(main, nav, docs) {
   try {
     const screen = await loadScreen(name);
     if (signal.aborted) return;
-    await screen.open({
+    const page = {
       root,
       path: route.path,
       query: route.query,
@@ -229,7 +241,9 @@ async function openScreen(main, nav, docs) {
       may: (one) => session.may(one),
       detail,
       setTab: (tab) => setTitle(tab, title),
-    });
+    };
+    shown = { name, page };
+    await screen.open(page);
   } catch (error) {
     if (signal.aborted) return;
     const retry =

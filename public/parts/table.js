@@ -9,8 +9,9 @@ import { errorPanel, load } from "./loading.js";
 
 /**
  * `columns` are {head, cell(row), kind: "number" | "wide" | "actions", heading: the row's name,
- * sort(row)}: with `sort`, the value to sort by, the head is a button that sorts the rows. A `dense`
- * table has one line a row: of the wide cell as much as fits.
+ * sort(row), minor}: with `sort`, the value to sort by, the head is a button that sorts the rows; a
+ * `minor` one is left out where the table is narrow. A `dense` table has one line a row: of the wide
+ * cell as much as fits.
  */
 export function table({ caption, columns, rows, hideCaption = false, dense = false }) {
   const shown = rows.map((row) => [row, tableRow(columns, row)]);
@@ -44,10 +45,10 @@ export function table({ caption, columns, rows, hideCaption = false, dense = fal
   );
 }
 
-function head({ head: title, kind, sort }, onSort) {
+function head({ head: title, kind, sort, minor }, onSort) {
   if (kind === "actions")
     return h("td", {}, h("span", { class: "hidden-text" }, title ?? "Actions"));
-  const attributes = { scope: "col", class: kind === "number" ? "number" : null };
+  const attributes = { scope: "col", class: classes({ number: kind === "number", minor }) };
   if (!sort) return h("th", attributes, title);
   const element = h("th", attributes, h("button", { type: "button", class: "sort" }, title));
   element.firstChild.addEventListener("click", () => {
@@ -69,16 +70,23 @@ function sorted(rows, value, direction) {
 
 const hasValue = (value) => value !== null && value !== undefined;
 
+const classes = ({ minor, ...named }) =>
+  [...Object.keys(named).filter((name) => named[name]), minor && "cell-minor"]
+    .filter(Boolean)
+    .join(" ") || null;
+
+const KINDS = { number: "number", wide: "cell-wide", actions: "cell-actions" };
+
 function tableRow(columns, row) {
   return h(
     "tr",
     {},
-    columns.map(({ cell, kind, heading }) =>
+    columns.map(({ cell, kind, heading, minor }) =>
       h(
         heading ? "th" : "td",
         {
           scope: heading ? "row" : null,
-          class: { number: "number", wide: "cell-wide", actions: "cell-actions" }[kind],
+          class: classes({ [KINDS[kind]]: kind, minor }),
         },
         cell(row),
       ),
@@ -89,7 +97,14 @@ function tableRow(columns, row) {
 /**
  * A list of the API as a table. `first` is its first page; a button loads the next one.
  */
-export function pagedTable({
+export const pagedTable = (options) => pagedList(options).element;
+
+/**
+ * The same with what changes it: `rows` are {item, element}, `next()` loads the next page, if there is
+ * one, `prepend(items)` adds newer ones, `cut(most)` takes the last ones away, which are then on the
+ * next page, and `update(item)` shows a row again.
+ */
+export function pagedList({
   caption,
   columns,
   first,
@@ -99,34 +114,67 @@ export function pagedTable({
   hideCaption = true,
   dense = false,
 }) {
-  const frame = table({ caption, columns, rows: first.data, hideCaption, dense });
+  const frame = table({ caption, columns, rows: [], hideCaption, dense });
   const body = frame.querySelector("tbody");
   const more = h("div", { class: "more" });
   const loadMore = button("Load more", () => next());
+  const rows = [];
   let after = null;
+  const made = (items) => items.map((item) => ({ item, element: tableRow(columns, item) }));
+  const elements = (added) => added.map(({ element }) => element);
+  const append = (page) => {
+    const added = made(page.data);
+    rows.push(...added);
+    body.append(...elements(added));
+    showMore(page);
+  };
   const showMore = (page) => {
-    after = page.last_id;
+    after = page.has_more ? page.last_id : null;
     // One search request scans a limited number of rows and may find few of them.
     const searched = page.searched_from
       ? h("p", { class: "help" }, `Searched back to ${time(page.searched_from)}.`)
       : null;
-    replace(more, searched, page.has_more ? loadMore : null);
+    replace(more, searched, after === null ? null : loadMore);
   };
   const next = async () => {
+    if (after === null || loadMore.disabled) return;
     replace(more, loadMore);
     setBusy(loadMore, true);
     try {
-      const page = await api("GET", path, { query: { ...query, after }, signal });
-      body.append(...page.data.map((row) => tableRow(columns, row)));
-      showMore(page);
+      append(await api("GET", path, { query: { ...query, after }, signal }));
     } catch (error) {
       if (error.name !== "AbortError") replace(more, errorPanel(error, next));
     } finally {
       setBusy(loadMore, false);
     }
   };
-  showMore(first);
-  return h("div", {}, frame, more);
+  append(first);
+  return {
+    element: h("div", {}, frame, more),
+    rows,
+    next,
+    prepend(items) {
+      const added = made(items);
+      rows.unshift(...added);
+      body.prepend(...elements(added));
+    },
+    cut(most) {
+      if (rows.length <= most) return;
+      for (const { element } of rows.splice(most)) element.remove();
+      showMore({ has_more: true, last_id: rows.at(-1).item.id });
+    },
+    update(item) {
+      const row = rows.find((each) => each.item.id === item.id);
+      if (!row) return;
+      const [{ element }] = made([item]);
+      for (const name of row.element.getAttributeNames())
+        element.setAttribute(name, row.element.getAttribute(name));
+      const focused = row.element.contains(document.activeElement);
+      row.element.replaceWith(element);
+      if (focused) element.querySelector("a, button")?.focus({ preventScroll: true });
+      Object.assign(row, { item, element });
+    },
+  };
 }
 
 /** Loads a list of the API into `container`: a pagedTable, or what `none()` returns if it is empty. */

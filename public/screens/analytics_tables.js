@@ -63,7 +63,7 @@ export function groupTable({ group_by: by, groups, from, to }, names) {
       number("Errors", (group) => group.error_rate, percent),
       number("Fallback", (group) => group.fallback_rate, percent),
       number("Cache hits", (group) => group.cache_hit_rate, percent),
-      ...(by === "agent" ? [number("Mis-routed", (group) => group.misroute_rate, percent)] : []),
+      ...(by === "agent" ? [number("Misrouted", (group) => group.misroute_rate, percent)] : []),
       {
         head: "Accuracy",
         cell: ({ accuracy }) => accuracyText(accuracy),

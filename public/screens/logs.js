@@ -1,58 +1,41 @@
 // Logs: the list of requests, and the trace of one request.
 
+import { api } from "../api.js";
 import { h, replace } from "../dom.js";
-import { count, instant, ms, NOTHING, percent, plural, usd, words } from "../format.js";
-import { agentName, agentOptions, NO_AGENT, OUT_OF_SCOPE, readAgents } from "../parts/agents.js";
-import { contextLine } from "../parts/context.js";
-import { actionButton, badge, link, pageHead, save } from "../parts/controls.js";
+import { count, plural } from "../format.js";
+import { readAgents } from "../parts/agents.js";
+import { actionButton, link, pageHead, save } from "../parts/controls.js";
 import { deadLetters } from "../parts/dead_letters.js";
-import { layerBadge, layerName, OUTCOMES, outcomeBadge } from "../parts/decision.js";
-import { exportLogs, MAX_EXPORTED } from "../parts/export_logs.js";
-import { choices, filters } from "../parts/filters.js";
-import { LAYERS } from "../parts/layers.js";
+import { exportLogs, logsAsCsv, MAX_EXPORTED } from "../parts/export_logs.js";
+import { filterBar, stateText } from "../parts/filters.js";
 import { empty, load } from "../parts/loading.js";
-import { misrouteBadges } from "../parts/misroutes.js";
 import { readModels } from "../parts/models.js";
 import { notice } from "../parts/notice.js";
-import { readRouters, routerOptions } from "../parts/routers.js";
-import { listTable } from "../parts/table.js";
-import { when } from "../parts/when.js";
-import { address } from "../router.js";
+import { readRouters } from "../parts/routers.js";
+import { pagedList } from "../parts/table.js";
+import { views } from "../parts/views.js";
+import { columns } from "./logs_columns.js";
+import { between, filterSpecs, queryOf, VIEWS, visibleFields, withRange } from "./logs_filters.js";
+import { logHistogram } from "./logs_histogram.js";
 import { showLog } from "./logs_one.js";
+import { requestPeek } from "./logs_peek.js";
+import { liveTail } from "./logs_tail.js";
 
-const REASONS = [
-  "ambiguous",
-  "several_requests",
-  "previous_agent",
-  "low_confidence",
-  "out_of_scope",
-  "background_prompt",
-  "invalid_output",
-  "timeout",
-  "upstream_error",
-  "capacity",
-  "rate_limited",
-  "quota",
-  "not_configured",
-];
+const PAGE_ROWS = 50;
 
 export async function open(page) {
   const [id] = page.path;
   await (id ? showLog(page, id) : list(page));
 }
 
-async function list({ root, query, signal, may }) {
+async function list(page) {
+  const { root, signal, may } = page;
+  const actions = h("div", { class: "row" });
+  const head = pageHead("Logs", "All requests, newest first. Click a row for its trace.", actions);
   const container = h("div", { class: "stack" });
-  let wanted = {};
-  replace(
-    root,
-    pageHead(
-      "Logs",
-      "All requests, newest first. Click a row for the full trace.",
-      actionButton("Export (JSONL)", () => exportPage(wanted, signal)),
-    ),
-    container,
-  );
+  replace(root, head, container);
+  root.classList.add("split");
+  const early = earlyPage(page);
   await load(
     container,
     () =>
@@ -63,166 +46,150 @@ async function list({ root, query, signal, may }) {
         deadLetters({ signal, may }),
       ]),
     ([agents, models, routers, unlogged]) => {
-      const body = h("div", {});
-      const show = (state) => {
-        wanted = queryOf(state);
-        return showPage(body, state, agents, { signal, may });
-      };
-      const specs = filterSpecs(agents, models, routers, query.get("router"));
-      return [unlogged, filters({ parts: ["logs"], specs, query, show, signal }), body];
+      const screen = logList(page, { behind: [head, container], early, agents, models, routers });
+      replace(actions, screen.actions);
+      return [unlogged, screen.content];
     },
     { signal },
   );
 }
 
-function filterSpecs(agents, models, routers, router) {
-  const named = models
-    .filter((model) => model.type !== "classifier")
-    .map((model) => [model.adapter ?? model.base_model, model.id]);
-  const all = [null, "All"];
-  return [
-    {
-      name: "q",
-      label: "Search queries",
-      placeholder: "words or parts of words",
-      live: true,
-    },
-    { name: "agent", label: "Agent", type: "select", options: agentOptions(agents, all) },
-    { name: "model", label: "Model", type: "select", options: [all, ...named] },
-    { name: "layer", label: "Layer", type: "select", options: choices(LAYERS, layerName, all) },
-    {
-      name: "outcome",
-      label: "Outcome",
-      type: "select",
-      options: [all, ...OUTCOMES.map(([name, title]) => [name, title])],
-    },
-    { name: "reason", label: "Reason", type: "select", options: choices(REASONS, words, all) },
-    {
-      name: "labelled",
-      label: "Labeled",
-      type: "select",
-      options: [all, ["true", "Yes"], ["false", "No"]],
-    },
-    {
-      name: "label",
-      label: "Label",
-      type: "select",
-      options: agentOptions(agents, all, [NO_AGENT, OUT_OF_SCOPE]),
-    },
-    {
-      name: "misrouted",
-      label: "Mis-routed",
-      type: "select",
-      options: [all, ["true", "Yes"], ["false", "No"]],
-    },
-    {
-      name: "kind",
-      label: "Kind",
-      type: "select",
-      options: [all, ["route", "Routing"], ["chat", "Chat"], ["questions", "Questions"]],
-    },
-    {
-      name: "router",
-      label: "Router",
-      type: "select",
-      options: routerOptions(routers, router, all),
-    },
-    {
-      name: "max_confidence",
-      label: "Max confidence",
-      type: "number",
-      min: 0,
-      max: 1,
-      step: "any",
-    },
-    { name: "min_latency_ms", label: "Min latency (ms)", type: "number", min: 0, step: "any" },
-    { name: "max_latency_ms", label: "Max latency (ms)", type: "number", min: 0, step: "any" },
-    { name: "key", label: "API key ID" },
-    { name: "user", label: "User" },
-    { name: "session", label: "Session" },
-    { name: "from", label: "From", type: "datetime-local" },
-    { name: "to", label: "To", type: "datetime-local" },
-  ];
+/** The first page is read while the fields of the filters are, for the state that the address has. */
+function earlyPage({ query, signal }) {
+  const { request, ...state } = Object.fromEntries(withRange(query));
+  const page = readPage(queryOf(state), signal);
+  page.catch(() => {}); // shown where it is used
+  return { text: stateText(state), page };
 }
 
-const queryOf = (state) => ({ ...state, from: instant(state.from), to: instant(state.to) });
+const readPage = (query, signal) =>
+  api("GET", "/v1/logs", { query: { ...query, limit: PAGE_ROWS }, signal });
 
-async function exportPage(query, signal) {
-  const { parts, rows, more } = await exportLogs(query, signal);
+/** The list with its filters, views, histogram and panel. */
+function logList(page, { behind, early, agents, models, routers }) {
+  const { root, signal, may } = page;
+  const query = withRange(page.query);
+  const body = h("div", { class: "logs-list" });
+  let filters = {};
+  let shown = null; // {query, newest, rows}: the pagedList, null without requests
+  const state = () => filters;
+  const peek = requestPeek({
+    root,
+    behind: () => behind,
+    list: () => shown?.rows ?? null,
+    state,
+    agents,
+    may,
+    signal,
+  });
+  peek.follow(query.get("request"));
+  const chart = logHistogram({
+    select: (from, to) => bar.set(between(filters, from, to)),
+    signal,
+  });
+  const saved = views({ screen: "logs", given: VIEWS, state });
+  const show = async () => {
+    const wanted = queryOf(filters);
+    const prepared = early?.text === stateText(filters) ? early.page : null;
+    early = null;
+    const loaded = await load(
+      body,
+      () => prepared ?? readPage(wanted, signal),
+      (first) => {
+        const rows = first.data.length || first.has_more ? tableOf(first, wanted) : null;
+        shown = { query: wanted, newest: first.newest_id, rows };
+        peek.mark();
+        return rows ? rows.element : noRequests(filters, may);
+      },
+      { signal, keep: true, retry: () => show() },
+    );
+    if (loaded) chart.show(wanted);
+  };
+  const tableOf = (first, wanted) =>
+    pagedList({
+      caption: "Requests",
+      path: "/v1/logs",
+      query: { ...wanted, limit: PAGE_ROWS },
+      columns: columns(agents, state),
+      dense: true,
+      first,
+      signal,
+    });
+  const tail = liveTail({
+    list: () => shown,
+    reload: show,
+    reading: () =>
+      peek.id() !== null ||
+      body.contains(document.activeElement) ||
+      body.matches(":hover") ||
+      body.getBoundingClientRect().top < 0,
+    grown() {
+      peek.mark();
+      chart.show(queryOf(filters), { quiet: true });
+    },
+    signal,
+  });
+  body.addEventListener("click", (event) => openRow(event, shown?.rows, peek));
+  const bar = filterBar({
+    parts: ["logs"],
+    specs: filterSpecs(agents, models, routers, query),
+    query,
+    visible: visibleFields,
+    held: () => ({ request: peek.id() }),
+    show(next) {
+      filters = next;
+      peek.stay();
+      saved.show();
+      show();
+    },
+    signal,
+  });
+  page.follow = ({ path, query: next }) => {
+    if (path.length) return false;
+    const asked = withRange(next);
+    peek.follow(asked.get("request"));
+    bar.set(Object.fromEntries(asked));
+    return true;
+  };
+  const exported = (name, type, write) =>
+    exportPage(queryOf(filters), name, { type, write, signal });
+  return {
+    actions: [
+      tail.element,
+      actionButton("Export (JSONL)", () => exported("jsonl", "application/jsonl")),
+      actionButton("Export (CSV)", () => exported("csv", "text/csv", logsAsCsv)),
+    ],
+    content: [saved.element, bar.element, bar.chips, chart.element, tail.notice, body],
+  };
+}
+
+/** A click on a row shows its request beside the list; on its link with a key held, as links do. */
+function openRow(event, list, peek) {
+  const { target } = event;
+  const row = list?.rows.find(({ element }) => element.contains(target));
+  if (!row || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  const link = target.closest("a");
+  if ((link && !link.closest("th")) || String(getSelection())) return;
+  event.preventDefault();
+  peek.open(row.item.id);
+}
+
+async function exportPage(query, ending, { type, write, signal }) {
+  const { parts, rows, more } = await exportLogs(query, { signal, write });
   if (rows === 0) {
     notice("No requests match: the file would be empty.");
     return;
   }
-  save("edgeneuro-logs.jsonl", new Blob(parts, { type: "application/jsonl" }));
+  save(`edgeneuro-logs.${ending}`, new Blob(parts, { type }));
   const older = more ? ` Older than the newest ${count(MAX_EXPORTED)} are not in the file.` : "";
   notice(`${plural(rows, "request")} exported.${older}`);
 }
 
-function showPage(body, state, agents, { signal, may }) {
-  const query = { ...queryOf(state), limit: 50 };
-  const filtered = Object.values(state).some((value) => value !== null);
-  const none = () =>
-    filtered
-      ? empty("No requests match these filters", "Remove a filter or change the time range.")
-      : empty(
-          "No requests yet",
-          "Each request that is routed appears here.",
-          may("route") ? link("Open playground", "#/playground", { size: "" }) : null,
-        );
-  return listTable(body, {
-    caption: "Requests",
-    path: "/v1/logs",
-    query,
-    columns: columns(agents, state),
-    dense: true,
-    none,
-    signal,
-  });
-}
-
-/** The address of a log row keeps the filters `state`, so that “Back to logs” restores them. */
-const columns = (agents, state) => [
-  {
-    head: "Query",
-    heading: true,
-    kind: "wide",
-    cell: (log) => [
-      contextLine(log),
-      h(
-        "a",
-        { href: address(["logs", log.id], state), title: log.query },
-        log.query || "(text not stored)",
-      ),
-    ],
-  },
-  {
-    head: "Agent",
-    cell: (log) => [
-      log.agent_id === null ? null : agentName(agents, log.agent_id),
-      outcomeBadge(log.outcome) ?? (log.agent_id === null ? NOTHING : null),
-      misrouteBadges(log),
-    ],
-  },
-  { head: "Confidence", cell: (log) => percent(log.confidence, 0), kind: "number" },
-  {
-    head: "Layer",
-    cell: (log) => [
-      layerBadge(log.layer),
-      log.reason ? h("span", { class: "help" }, words(log.reason)) : null,
-    ],
-  },
-  { head: "Label", cell: (log) => labelOf(log, agents) },
-  { head: "Latency", cell: (log) => ms(log.latency_ms), kind: "number" },
-  { head: "Cost", cell: (log) => usd(log.cost_usd), kind: "number" },
-  { head: "Time", cell: (log) => when(log.created_at) },
-];
-
-function labelOf(log, agents) {
-  if (!log.label) return NOTHING;
-  if (log.outcome === "clarify") return badge(agentName(agents, log.label.agent_id));
-  const correct =
-    log.label.agent_id === null
-      ? ["out_of_scope", "low_confidence"].includes(log.reason)
-      : log.label.agent_id === log.agent_id;
-  return badge(agentName(agents, log.label.agent_id), correct ? "good" : "bad");
-}
+const noRequests = (filters, may) =>
+  Object.values(filters).some((value) => value !== null)
+    ? empty("No requests match these filters", "Remove a filter or change the time range.")
+    : empty(
+        "No requests yet",
+        "Each request that is routed appears here.",
+        may("route") ? link("Open playground", "#/playground", { size: "" }) : null,
+      );

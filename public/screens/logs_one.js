@@ -9,7 +9,13 @@ import { actionButton, badge, card, facts, link, pageHead } from "../parts/contr
 import { attemptsTable, decisionFacts, outcomeBadge, timing } from "../parts/decision.js";
 import { load } from "../parts/loading.js";
 import { readLog } from "../parts/log_row.js";
-import { chainLinks, misrouteBadges, rerouteButton, signalList } from "../parts/misroutes.js";
+import {
+  chainLinks,
+  markButton,
+  misrouteBadges,
+  rerouteButton,
+  signalList,
+} from "../parts/misroutes.js";
 import { modelInput } from "../parts/model_input.js";
 import { notice } from "../parts/notice.js";
 import { DEFAULT_ROUTER } from "../parts/routers.js";
@@ -27,13 +33,15 @@ export async function showLog({ root, query, signal, may }, id) {
     load(
       body,
       () => Promise.all([readLog(id, signal), readAgents(signal)]),
-      ([log, agents]) => traceView(log, agents, { may, signal, show }),
+      ([log, agents]) =>
+        traceView(log, agents, { may, signal, show, at: (other) => address(["logs", other]) }),
       { signal, keep: true },
     );
   await show();
 }
 
-function traceView(log, agents, { may, signal, show }) {
+/** The trace of a log row. `show()` reads it again, `at(id)` is the address of another one. */
+export function traceView(log, agents, { may, signal, show, at }) {
   const input = modelInput(log);
   return [
     h(
@@ -58,9 +66,10 @@ function traceView(log, agents, { may, signal, show }) {
             )
           : null,
         misrouteBadges(log),
+        markButton(log, agents, { may, after: show }),
         may("admin") && mayReroute(log) ? rerouteButton(log.id, agents, show) : null,
       ),
-      chainLinks(log),
+      chainLinks(log, at),
       decisionFacts({ ...log, calibrated: wasCalibrated(log) }),
     ),
     h(

@@ -222,7 +222,7 @@ function agentTable({ groups }, agents) {
         cell: (group) => percent(group.without_model_rate),
       },
       { head: "As fallback", kind: "number", cell: (group) => percent(group.fallback_rate) },
-      { head: "Mis-routed", kind: "number", cell: (group) => percent(group.misroute_rate) },
+      { head: "Misrouted", kind: "number", cell: (group) => percent(group.misroute_rate) },
       { head: "Accuracy", cell: ({ accuracy }) => accuracyText(accuracy) },
     ],
   });

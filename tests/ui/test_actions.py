@@ -1,5 +1,6 @@
 """The main action of each screen, from the click to the row in the database."""
 
+import csv
 import json
 import re
 import sqlite3
@@ -544,6 +545,7 @@ def test_logs_are_searched_and_labeled(page: Page, go: Go, rows: Rows, api: http
     page.get_by_role("button", name="Save label").click()
     said(page, "Label saved.")
     assert rows("SELECT agent_id FROM current_labels WHERE query = ?", query) == [(None,)]
+    page.get_by_role("link", name="Full page").click()
     page.get_by_role("link", name="Back to logs").click()
     expect(page.get_by_label("Search queries")).to_have_value("zeppelin")
 
@@ -555,7 +557,7 @@ def test_a_decision_is_rerouted(page: Page, go: Go, rows: Rows, api: httpx.Clien
     go(f"logs/{first['id']}")
     page.get_by_role("button", name="Re-route to the next best agent").click()
     said(page, "Re-routed to")
-    expect(page.get_by_text("mis-routed")).to_be_visible()
+    expect(page.get_by_text("misrouted", exact=True)).to_be_visible()
     expect(page.get_by_label("Signals").get_by_text("re-routed")).to_be_visible()
     page.get_by_role("link", name="Next decision (re-routed)").click()
     expect(page.get_by_text("next best")).to_be_visible()
@@ -565,7 +567,7 @@ def test_a_decision_is_rerouted(page: Page, go: Go, rows: Rows, api: httpx.Clien
     go("logs?misrouted=true")
     row = page.get_by_role("row").filter(has_text=query)
     expect(row).to_have_count(1)
-    expect(row.get_by_text("mis-routed")).to_be_visible()
+    expect(row.get_by_text("misrouted")).to_be_visible()
     assert rows("SELECT agent_id FROM logs WHERE id = ?", second) != [(first["agent"]["id"],)]
 
 
@@ -795,6 +797,12 @@ def test_logs_are_exported_as_they_are_filtered(page: Page, go: Go, seeded: http
     lines = Path(waiting.value.path()).read_text().splitlines()
     assert [json.loads(line)["id"] for line in lines] == [row["id"] for row in listed] != []
     said(page, f"{len(lines)} request")
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Export (CSV)").click()
+    with Path(waiting.value.path()).open(newline="", encoding="utf-8") as file:
+        found = list(csv.DictReader(file))
+    assert [row["id"] for row in found] == [row["id"] for row in listed]
+    assert {row["agent_id"] for row in found} == {"it_support"}
 
 
 def test_dead_letters_are_shown_and_deleted(page: Page, go: Go, product: LocalProduct) -> None:

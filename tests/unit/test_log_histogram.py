@@ -38,6 +38,7 @@ def is_fallback(row: dict[str, Any]) -> bool:
         ("", lambda row: True),
         ("layer=llm", lambda row: row["layer"] == "llm"),
         ("error=true", lambda row: row["status"] != 200),
+        ("labelled=false&min_latency_ms=60", lambda row: row["latency_ms"] >= 60),
         ("error=false&layer=fallback", lambda row: is_fallback(row)),
         (
             "from=2027-01-13&to=2027-01-14T06:00:00Z",
@@ -69,6 +70,8 @@ async def test_buckets_add_up_to_the_rows_that_fit(product: Product, query: str,
 
 async def test_no_rows_no_buckets(product: Product) -> None:
     assert (await histogram(product))["buckets"] == []
+    await write(product.database, random_rows(1, 9, FIRST, NOW))
+    assert (await histogram(product, "label=hr"))["total"] == 0
     refused = await product.call("GET", "/v1/logs/histogram?layer=none")
     assert (refused.status, refused.json()["error"]["param"]) == (400, "layer")
 
