@@ -41,14 +41,16 @@ def _connect(schema: str, path: str) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, cached_statements=_CACHED_STATEMENTS
     )
-    _empty(schema).backup(connection)
+    if not connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+        _empty(schema).backup(connection)
     connection.execute("PRAGMA foreign_keys = ON")  # as D1 does
     return connection
 
 
 class SqliteDatabase:
-    """With the given schema, in memory or in a file. `failing` makes every call fail, like a D1
-    that is unreachable; `statements` are those that were run, for tests that count reads."""
+    """With the given schema, in memory or in a file; what a file has already stays. `failing` makes
+    every call fail, like a D1 that is unreachable; `statements` are those that were run, for tests
+    that count reads."""
 
     def __init__(self, schema: str, path: str = ":memory:") -> None:
         self._schema = schema

@@ -18,7 +18,7 @@ from tests.ui.tab import Tab
 from tests.worker.guarded_product import Guarded
 from tests.worker.product import LocalProduct
 
-_SETTLED = """() => {
+SETTLED = """() => {
   const [heading, ...others] = document.querySelectorAll('#main > .stack > *');
   return heading && others.length && others.at(-1).childNodes.length
     && !document.querySelector('#main [aria-busy], #main .loading');
@@ -190,7 +190,7 @@ def go(page: Page) -> Go:
 
 def settled(page: Page) -> None:
     """Waits until the screen is shown and nothing is loading."""
-    page.wait_for_function(_SETTLED, polling=_LOOK_EACH_MS)
+    page.wait_for_function(SETTLED, polling=_LOOK_EACH_MS)
 
 
 def quiet(page: Page) -> None:

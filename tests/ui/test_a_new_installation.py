@@ -3,6 +3,7 @@ first in its folder: all modules share one product."""
 
 import gzip
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,8 +11,11 @@ import pytest
 from playwright.sync_api import Browser, Page, Response, expect
 
 from edgeneuro.domain.agent import AgentCreate
-from tests.ui.conftest import enter_key, settled, sign_in
+from tests.ui.conftest import enter_key, said, settled, sign_in
+from tests.ui.keyboard import Keyboard
+from tests.ui.seed_data import SECONDS
 from tests.ui.test_screens import SCREENS
+from tests.varied_questions import FRAMES
 from tests.worker.product import LocalProduct
 
 MAX_BYTES_GZIPPED = 150_000
@@ -174,3 +178,75 @@ def test_the_first_screen_is_small_preloaded_and_from_one_origin(
     icons = httpx.get(f"{fresh.base_url}/icons.svg").text
     for link in links.all():
         assert f'<symbol id="{link.get_attribute("data-screen")}"' in icons
+
+
+@pytest.fixture
+def untaught(empty: httpx.Client) -> Iterator[httpx.Client]:
+    """The same, which does not train by itself. What a test teaches it is taken away."""
+    empty.patch("/v1/config", json={"learning": "off"}).raise_for_status()
+    yield empty
+    disabled = {"model_id": None, "type": "classifier"}
+    empty.post("/v1/models/select", json=disabled).raise_for_status()
+    for one in empty.get("/v1/classifiers").json()["data"]:
+        empty.delete(f"/v1/classifiers/{one['id']}").raise_for_status()
+    for one in empty.get("/v1/datasets/imports").json()["data"]:
+        empty.delete(f"/v1/datasets/imports/{one['id']}").raise_for_status()
+    for agent in sorted(empty.get("/v1/agents").json()["data"], key=lambda one: one["default"]):
+        empty.delete(f"/v1/agents/{agent['id']}").raise_for_status()
+    empty.patch("/v1/config", json={"learning": None}).raise_for_status()
+
+
+def test_the_whole_loop_with_the_keyboard(
+    visitor: Page, untaught: httpx.Client, fresh: LocalProduct, tmp_path: Path
+) -> None:
+    """From nothing to a classifier that answers: a file brings the agents and the labels."""
+    file = tmp_path / "tickets.tsv"
+    topics = {"bicycle": "Rides", "tram": "Rides", "bread": "Bakery", "cake": "Bakery"}
+    lines = [f"{frame.format(one)}\t{topics[one]}\n" for one in topics for frame in FRAMES]
+    file.write_text("question\tteam\n" + "".join(lines))
+    keyboard = Keyboard(visitor)
+    visitor.goto("/")
+    expect(visitor.get_by_label("API key", exact=True)).to_be_focused()
+    keyboard.write(fresh.admin_token)
+    keyboard.press("Enter")
+    settled(visitor)
+
+    keyboard.open("Datasets")
+    keyboard.reach(visitor.get_by_label("File", exact=True))
+    with visitor.expect_file_chooser() as chooser:
+        keyboard.press("Enter")
+    chooser.value.set_files(file)
+    expect(visitor.get_by_text("2 names are no agents")).to_be_visible()
+    keyboard.use("button", "Check")
+    keyboard.use("button", "Import 36 labels and create 2 agents")
+    said(visitor, "Imported.")
+    assert [one["id"] for one in untaught.get("/v1/agents").json()["data"]] == ["bakery", "rides"]
+
+    keyboard.open("Models")
+    keyboard.use("link", "Classifier")
+    settled(visitor)
+    keyboard.use("button", "Train a classifier")
+    expect(visitor.get_by_label("Target precision")).to_be_focused()
+    keyboard.write("0.7")
+    keyboard.press("Tab")
+    keyboard.write("10")
+    keyboard.press("Enter")
+    said(visitor, "Training started.")
+    enable = visitor.get_by_role("button", name="Enable clf_")
+    expect(enable).to_be_visible(timeout=SECONDS * 1000)
+    keyboard.reach(enable)
+    keyboard.press("Enter")
+    keyboard.use("button", "Enable anyway", inside=visitor.get_by_role("dialog"))
+    said(visitor, "is enabled.")
+
+    keyboard.open("Playground")
+    keyboard.reach(visitor.get_by_label("Query", exact=True))
+    # The first request loads the classifier and does not wait for it.
+    for question in ("Where do I find the {}?", "How does the {} work?", "A colleague has a {}"):
+        keyboard.write(question.format("tram for my bicycle"))
+        with visitor.expect_response("**/v1/route") as answer:
+            keyboard.press("Control+Enter")
+        if answer.value.json()["layer"] == "classifier":
+            break
+    expect(visitor.get_by_role("heading", name="Rides")).to_be_visible()
+    expect(visitor.locator(".facts").get_by_text("Classifier", exact=True)).to_be_visible()
