@@ -26,6 +26,7 @@ const RANGES = { "24h": ["24 hours", 24], "7d": ["7 days", 168], "30d": ["30 day
 const MAX_HOURS_BY_HOUR = 168;
 const SAVINGS_DAYS = 14;
 const RECENT = 8;
+const SHOWN_AGENTS = 20; // those with most requests
 const LIVE_MS = 5_000;
 
 const RANGE = {
@@ -204,10 +205,10 @@ const breakable = (id) => id.split(/(?<=[/-])/).flatMap((part) => [part, h("wbr"
 function agentTable({ groups }, agents) {
   const named = groups.filter(({ key }) => key !== null);
   if (!named.length) return h("p", { class: "muted" }, "No agent was routed to in this range.");
-  return table({
+  const agentRows = table({
     caption: "By agent",
     hideCaption: true,
-    rows: named,
+    rows: named.slice(0, SHOWN_AGENTS),
     columns: [
       {
         head: "Agent",
@@ -226,6 +227,12 @@ function agentTable({ groups }, agents) {
       { head: "Accuracy", cell: ({ accuracy }) => accuracyText(accuracy) },
     ],
   });
+  if (named.length <= SHOWN_AGENTS) return agentRows;
+  const all = address(["analytics"], { group_by: "agent" });
+  return [
+    agentRows,
+    h("p", { class: "more" }, h("a", { href: all }, `All ${count(named.length)} agents`)),
+  ];
 }
 
 const readRecent = (signal) => api("GET", "/v1/logs", { query: { limit: RECENT }, signal });
