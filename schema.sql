@@ -1206,3 +1206,6 @@ CREATE INDEX audit_selections ON audit (id) WHERE action IN ('select', 'disable'
 
 -- 1: the local emulator answered for the model, so `cost_usd` is at a list price that nobody pays.
 ALTER TABLE evaluation_answers ADD COLUMN emulated INTEGER NOT NULL DEFAULT 0;
+
+-- What a training would have come to with other targets (domain/classifier_curve.py); null: it was trained before.
+ALTER TABLE classifiers ADD COLUMN curve TEXT;

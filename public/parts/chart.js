@@ -22,9 +22,20 @@ async function uPlot() {
  * address; `which` is the series whose bar was clicked, null if there is none. `stacked` draws bars on top
  * of one another. Until the pointer is over a time the legend shows their sums, and of lines the newest
  * values. `format` formats a value, `label` describes the chart for screen readers. With `formatX` the x axis has other numbers
- * than times, formatted by it.
+ * than times, formatted by it. The y axis begins at `from`. `points` is the size of those of a series.
+ * `setValues(index, values)` of the returned element changes those of a series.
  */
-export function chart({ times, series, stacked = false, format, formatX, hrefOf, label, signal }) {
+export function chart({
+  times,
+  series,
+  stacked = false,
+  format,
+  formatX,
+  hrefOf,
+  from = 0,
+  label,
+  signal,
+}) {
   const frame = h("figure", { class: "chart", role: "img", "aria-label": label });
   const heights = stacked
     ? stack(series.map((each) => each.values))
@@ -60,7 +71,7 @@ export function chart({ times, series, stacked = false, format, formatX, hrefOf,
       legend: { live: true },
       scales: {
         x: { time: formatX === undefined },
-        y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.06 : 1] },
+        y: { range: (_, low, high) => [Math.min(from, low ?? from), top(high)] },
       },
       axes: [
         {
@@ -81,12 +92,22 @@ export function chart({ times, series, stacked = false, format, formatX, hrefOf,
           width: stacked ? 0 : 2,
           dash: each.dashed ? [4, 4] : undefined,
           paths: stacked ? Plot.paths.bars({ size: [0.9, 48] }) : undefined,
-          points: stacked ? { show: false } : { show: true, size: 5, filter: shownPoints },
+          points:
+            stacked || each.points === 0
+              ? { show: false }
+              : { show: true, size: each.points ?? 5, filter: shownPoints },
           value: (_plot, _height, _which, at) =>
             format(at === null && stacked ? sum(each.values) : each.values[at ?? newest]),
         })),
       ],
     };
+  };
+  // Above the highest value remains some room.
+  const top = (high) => (high > 0 ? high + (high - from) * 0.06 : 1);
+  frame.setValues = (index, values) => {
+    series[index].values = values;
+    heights[index] = values;
+    plot?.setData([times, ...heights]);
   };
   const observer = new ResizeObserver(() => {
     if (!frame.isConnected) end();

@@ -12,7 +12,7 @@ import { watchInput } from "./unsaved.js";
  * A field is {name, label, type, value, help, required, options, disabled, rows, min, max, step,
  * pattern with patternHelp, placeholder, autocomplete, param}; `param` is the path of the API's field if
  * it is not the name. Types: text, password, number, textarea, lines
- * (a list, one per line), range (a slider with its value), checkbox, checks (several of `options`), select, datetime-local. The value of
+ * (a list, one per line), range (a slider with its value, which `format` writes), checkbox, checks (several of `options`), select, datetime-local. The value of
  * an empty text or number is null.
  */
 export function field(spec) {
@@ -123,7 +123,9 @@ const CONTROLS = {
   range(id, spec) {
     const shown = h("output", { for: id, class: "number" });
     const show = () => {
-      shown.textContent = element.value;
+      const text = spec.format?.(Number(element.value));
+      shown.textContent = text ?? element.value;
+      if (text) element.setAttribute("aria-valuetext", text);
     };
     const element = h("input", { id, ...shared(spec), type: "range", oninput: show });
     element.value = spec.value; // once it has its bounds and its step

@@ -3,9 +3,7 @@
 import { api, listAll } from "../api.js";
 import { h } from "../dom.js";
 import { bytes, count, NOTHING, percent, plural, time } from "../format.js";
-import { OUT_OF_SCOPE } from "../parts/agents.js";
-import { contextLine } from "../parts/context.js";
-import { actionButton, badge, button, card, facts } from "../parts/controls.js";
+import { actionButton, badge, button, facts, link } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
 import { formDialog } from "../parts/form.js";
 import { cancelButton, followJobs, isActive, stateBadge } from "../parts/job.js";
@@ -15,31 +13,53 @@ import { inPageWords } from "../parts/page_words.js";
 import { readRouters, routerField } from "../parts/routers.js";
 import { table } from "../parts/table.js";
 import { currentTrainingNeeds } from "../parts/training_needs.js";
+import { address } from "../router.js";
+import { agentCard } from "./models_classifier_agents.js";
+import { targetHint } from "./models_classifier_curve.js";
 import { driftCard } from "./models_classifier_drift.js";
 import { followUpsCard } from "./models_classifier_follow_ups.js";
+import { classifierView } from "./models_classifier_one.js";
 import { robustnessCard } from "./models_classifier_robustness.js";
 import { shortlistCard } from "./models_classifier_shortlist.js";
+import { suspectTable } from "./models_classifier_suspects.js";
 import { selectClassifier } from "./models_select.js";
 
-export async function classifierTab({ signal, may }, container) {
-  const read = () =>
-    Promise.all([
+export async function classifierTab(page, container) {
+  const { path, signal, may } = page;
+  const [, id] = path;
+  if (id) {
+    await classifierView(page, container, id);
+    return;
+  }
+  const read = async () => {
+    const [classifiers, config, ...others] = await Promise.all([
       listAll("/v1/classifiers", { signal }),
       api("GET", "/v1/config", { signal }),
       api("GET", "/v1/analytics", { signal }),
       api("GET", "/v1/labels/suspects", { signal }),
       readRouters(signal),
     ]);
-  const render = ([classifiers, config, analytics, suspects, routers], follow) => {
+    const hinted = ofHint(classifiers, config);
+    const curve = hinted
+      ? await api("GET", `/v1/classifiers/${hinted.id}/curve`, { signal })
+      : null;
+    return [classifiers, config, curve, ...others];
+  };
+  const render = ([classifiers, config, curve, analytics, suspects, routers], follow) => {
     const { drift } = analytics.classifier;
     return [
-      view(classifiers, config, { drift, routers, may, show: follow }),
+      view(classifiers, config, { curve, drift, routers, may, show: follow }),
       suspects.data.length ? suspectTable(suspects, { may, show: follow }) : null,
     ];
   };
   const active = ([classifiers]) => classifiers.some((one) => isActive(one.state));
   await followJobs(container, read, render, { signal, active });
 }
+
+/** The active classifier, or the newest one that was measured if none is active. */
+const ofHint = (classifiers, config) =>
+  classifiers.find(({ id }) => id === config.classifier.value) ??
+  classifiers.find(({ metrics, options }) => metrics && !options.router);
 
 /** The second classifier, which also sees the vector of the embedding model. */
 function secondLine({ model_id: model, state, error, refusal, metrics, gain }) {
@@ -50,7 +70,7 @@ function secondLine({ model_id: model, state, error, refusal, metrics, gain }) {
   return h("span", { class: "help" }, `second classifier (${model}): ${state}${found}${off}`);
 }
 
-function view(classifiers, config, { drift, routers, may, show }) {
+function view(classifiers, config, { curve, drift, routers, may, show }) {
   const enabled = config.classifier.value;
   const train = may("admin")
     ? button("Train a classifier", () => startTraining(config, routers, show), { kind: "main" })
@@ -68,7 +88,10 @@ function view(classifiers, config, { drift, routers, may, show }) {
       "section",
       { class: "card spread" },
       facts([
-        ["Active classifier", enabled ?? "none"],
+        [
+          "Active classifier",
+          enabled ? h("a", { href: address(["models", "classifier", enabled]) }, enabled) : "none",
+        ],
         ["Precision (test)", active ? testPrecision(active.test_score) : null],
         ["Coverage (test)", active ? percent(testCoverage(active.test_score)) : null],
         ["State", active?.suspended ? h("span", { class: "error" }, active.suspended) : null],
@@ -76,6 +99,11 @@ function view(classifiers, config, { drift, routers, may, show }) {
       h(
         "div",
         { class: "row" },
+        curve?.points.length
+          ? link("Compare targets", address(["models", "classifier", curve.classifier_id]), {
+              kind: "plain",
+            })
+          : null,
         train,
         enabled && may("admin")
           ? actionButton("Disable", async () => {
@@ -88,6 +116,7 @@ function view(classifiers, config, { drift, routers, may, show }) {
           : null,
       ),
     ),
+    targetHint(curve),
     driftCard(drift),
     table({
       caption: "Training runs",
@@ -101,7 +130,7 @@ function view(classifiers, config, { drift, routers, may, show }) {
             h(
               "div",
               { class: "stack-small" },
-              h("span", { class: "code" }, one.id),
+              h("a", { class: "code", href: address(["models", "classifier", one.id]) }, one.id),
               h("span", { class: "help" }, time(one.created_at)),
               one.options.router
                 ? h("span", { class: "help" }, `for the router ${one.options.router}`)
@@ -166,7 +195,7 @@ function view(classifiers, config, { drift, routers, may, show }) {
         },
       ],
     }),
-    active?.per_agent ? agentTable(active) : null,
+    active ? agentCard(active) : null,
     followUpsCard(active?.follow_ups),
     shortlistCard(active?.shortlist),
     robustnessCard(active?.robustness),
@@ -294,72 +323,3 @@ async function remove(one, path, show) {
 const machineLabels = ({ progress }) =>
   Object.values(progress.machine_labels).reduce((sum, labels) => sum + labels, 0) +
   progress.decisions;
-
-function agentTable(one) {
-  return card(
-    "Thresholds by agent",
-    table({
-      caption: "By agent",
-      hideCaption: true,
-      rows: one.per_agent,
-      columns: [
-        { head: "Agent", cell: (agent) => agent.agent_id, heading: true, kind: "wide" },
-        { head: "Labels", cell: (agent) => count(agent.labels), kind: "number" },
-        { head: "Machine labels", cell: (agent) => count(agent.machine_labels), kind: "number" },
-        {
-          head: "Correct (cross-validation)",
-          cell: (agent) =>
-            agent.held_out ? `${count(agent.held_out_right)} of ${count(agent.held_out)}` : NOTHING,
-          kind: "number",
-        },
-        { head: "Threshold", cell: (agent) => percent(agent.threshold), kind: "number" },
-        { head: "Not used because", cell: (agent) => agent.reason ?? NOTHING, kind: "wide" },
-      ],
-    }),
-  );
-}
-
-/** Labels that the newest training considers wrong. */
-function suspectTable(suspects, { may, show }) {
-  const relabel = (one, agent) => async () => {
-    const { query, context } = one;
-    await api("POST", "/v1/labels", { body: [{ query, context, agent_id: agent }] });
-    notice("Label saved.");
-    await show();
-  };
-  return card(
-    "Labels that may be wrong",
-    table({
-      caption: "In cross-validation the classifier was confident of another agent",
-      rows: suspects.data,
-      columns: [
-        {
-          head: "Query",
-          cell: (one) => [contextLine(one), one.query],
-          heading: true,
-          kind: "wide",
-        },
-        { head: "Label", cell: (one) => one.agent_id ?? OUT_OF_SCOPE },
-        { head: "Classifier", cell: (one) => `${one.predicted}, ${percent(one.score)}` },
-        {
-          head: "Actions",
-          kind: "actions",
-          cell: (one) =>
-            may("label")
-              ? [
-                  actionButton("Correct", relabel(one, one.predicted), {
-                    size: "small",
-                    label: `Correct ${one.query} to ${one.predicted}`,
-                  }),
-                  actionButton("Keep", relabel(one, one.agent_id), {
-                    size: "small",
-                    kind: "plain",
-                    label: `Keep the label of ${one.query}`,
-                  }),
-                ]
-              : null,
-        },
-      ],
-    }),
-  );
-}

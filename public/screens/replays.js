@@ -10,12 +10,15 @@ import { address } from "../router.js";
 import { summaryOf } from "./replays_changes.js";
 import { newReplay } from "./replays_new.js";
 import { showReplay } from "./replays_one.js";
+import { showThresholds } from "./replays_thresholds.js";
 
 const NEW = "new";
+const THRESHOLDS = "thresholds";
 
 export async function open(page) {
   const [id] = page.path;
   if (id === NEW && page.may("admin")) await newReplay(page);
+  else if (id === THRESHOLDS) await showThresholds(page);
   else await (id && id !== NEW ? showReplay(page, id) : list(page));
 }
 
@@ -27,6 +30,7 @@ async function list({ root, signal, may }) {
     pageHead(
       "What if",
       "Replay logged queries with other agents, rules, settings or models, before you change them.",
+      link("Thresholds", address(["replays", THRESHOLDS])),
       may("admin") ? start() : null,
     ),
     body,

@@ -14,7 +14,8 @@ import { changeButtons, changesOf } from "./replays_changes.js";
 
 const DAY_MS = 86_400_000;
 
-export async function newReplay({ root, signal }) {
+/** `query` may have a setting to try, as the screen with the thresholds does. */
+export async function newReplay({ root, signal, query }) {
   const body = h("div", { class: "stack" });
   replace(
     root,
@@ -25,7 +26,12 @@ export async function newReplay({ root, signal }) {
     ),
     body,
   );
-  await load(body, () => readKnown(signal), view, { signal });
+  await load(
+    body,
+    () => readKnown(signal),
+    (known) => view(known, query),
+    { signal },
+  );
 }
 
 async function readKnown(signal) {
@@ -39,14 +45,22 @@ async function readKnown(signal) {
   return { agents, rules: rules.data, models, routers, config };
 }
 
-function view(known) {
+/** A margin counts only while clarifying questions are on. */
+function changesFrom(query, { config }) {
+  const [name, value] = [query.get("setting"), Number(query.get("value"))];
+  if (!Object.hasOwn(config, name ?? "") || query.get("value") === null) return {};
+  const on = name === "clarify_margin" && !config.clarify.value ? { clarify: true } : {};
+  return { settings: { ...on, [name]: value } };
+}
+
+function view(known, query) {
   let changes = {};
   const list = h("div", { "aria-live": "polite" });
   const save = (made) => {
     changes = made;
     replace(list, changeList(changesOf(changes), save));
   };
-  save({});
+  save(changesFrom(query, known));
   return [
     card(
       "Changes to try",

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.ui.conftest import Go, said
+from tests.ui.conftest import Go, Rows, said, setting
 from tests.ui.seed_data import ended, import_lines
 from tests.ui.test_screens import check_accessibility
 from tests.varied_questions import TOPICS
@@ -119,3 +119,52 @@ def test_the_preview_is_what_the_router_does(
 def reliability(api: httpx.Client, evaluation: str) -> dict[str, float]:
     [result] = api.get(f"/v1/evaluations/{evaluation}").json()["results"]["models"]
     return {name: result["reliability"][name] for name in ("slope", "intercept")}
+
+
+def test_another_target_of_a_classifier_is_compared_and_used(
+    page: Page, go: Go, rows: Rows, seeded: httpx.Client
+) -> None:
+    [made] = [
+        one["id"]
+        for one in seeded.get("/v1/classifiers").json()["data"]
+        if one["state"] == "succeeded"
+    ][-1:]
+    curve = seeded.get(f"/v1/classifiers/{made}/curve").raise_for_status().json()
+    first, last = curve["points"][0], curve["points"][-1]
+    go("models/classifier")
+    page.get_by_role("link", name=made).first.click()
+    expect(page.get_by_role("heading", name="Coverage against precision")).to_be_visible()
+    targets = page.get_by_role("table", name="Targets")
+    expect(targets.get_by_role("row")).to_have_count(len(curve["points"]) + 1)
+    trained = targets.get_by_role("row").filter(has_text="trained for")
+    expect(trained).to_contain_text(f"{100 * curve['target']:g} %")
+    agents = page.get_by_role("region", name="By agent")
+    per_agent = seeded.get(f"/v1/classifiers/{made}").raise_for_status().json()["per_agent"]
+    few = next(each["agent_id"] for each in per_agent if not each["held_out"])
+    agent = agents.get_by_role("row", name=few)
+    expect(agent).to_contain_text("No label of it was held out")
+    label = agent.get_by_role("link", name="Label 20 more")
+    expect(label).to_have_attribute("href", f"#/labeling/bulk?agent={few}")
+    check_accessibility(page, "models-classifier-curve")
+
+    slider = page.get_by_label("Target precision")
+    use = page.get_by_role("button", name="Use this setting")
+    expect(use).to_be_disabled()
+    slider.press("End")
+    expect(slider).to_have_attribute("aria-valuetext", f"{100 * last['target']:g} %")
+    slider.press("Home")
+    expect(slider).to_have_attribute("aria-valuetext", f"{100 * first['target']:g} %")
+    coverage = page.locator(".figure").filter(has_text="Coverage")
+    expect(coverage).to_contain_text(f"{100 * first['coverage']:.1f}".removesuffix(".0"))
+    use.click()
+    dialog = page.get_by_role("dialog")
+    changes = dialog.get_by_role("table", name="What changes")
+    expect(changes.get_by_role("row", name="Target precision")).to_contain_text("80 %")
+    dialog.get_by_role("button", name="Save and train").click()
+    said(page, "Setting saved. Training started.")
+    assert setting(rows, "classifier_target") == first["target"]
+    [(newest, options)] = rows("SELECT id, options FROM classifiers ORDER BY id DESC LIMIT 1")
+    assert json.loads(options)["target"] == first["target"]
+    # What it would learn the one before it has learned of the same labels.
+    seeded.post(f"/v1/classifiers/{newest}/cancel")
+    seeded.patch("/v1/config", json={"classifier_target": None}).raise_for_status()

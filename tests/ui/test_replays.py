@@ -97,3 +97,23 @@ def test_what_is_refused_is_said(page: Page, go: Go, seeded: httpx.Client) -> No
     page.get_by_role("button", name="Apply these changes").click()
     page.get_by_role("dialog").get_by_role("button", name="Apply", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("Changed since the replay started: rules")
+
+
+def test_thresholds_are_compared_before_a_replay(page: Page, go: Go, seeded: httpx.Client) -> None:
+    body = {"setting": "confidence_threshold"}
+    curve = seeded.post("/v1/outcomes/curve", json=body).raise_for_status().json()
+    go("replays")
+    page.get_by_role("link", name="Thresholds").click()
+    values = page.get_by_role("table", name="Outcomes by value")
+    expect(values.get_by_role("row")).to_have_count(len(curve["points"]) + 1)
+    check_accessibility(page, "replays-thresholds")
+    slider = page.get_by_label("Confidence threshold", exact=True)
+    slider.press("End")
+    decided = page.locator(".figure").filter(has_text="Decided").first
+    outcomes = curve["points"][-1]["outcomes"]
+    expect(decided).to_contain_text(f"{outcomes['agent'] + outcomes['agents']} of")
+    page.get_by_role("link", name="Replay with 1.00").click()
+    changes = page.get_by_role("list", name="Changes to try")
+    expect(changes).to_contain_text("Confidence threshold: 1")
+    go("replays/thresholds?setting=clarify_margin")
+    expect(page.get_by_label("Margin between close agents", exact=True)).to_be_visible()

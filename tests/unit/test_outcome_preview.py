@@ -10,6 +10,7 @@ from edgeneuro_testing.sqlite import SqliteDatabase
 from tests.unit import classifiers
 from tests.unit.conftest import Product, says
 from tests.unit.decision_models import chose, decision_product
+from tests.unit.test_app import assert_error
 from tests.unit.test_outcomes import ASKED, CLEAR, CLOSE, THREE
 
 NONE_FITS = {"it_support": 0.1, "hr": 0.1, "none": 0.8}
@@ -123,6 +124,12 @@ async def test_a_higher_threshold_than_the_classifiers_is_unknown(empty_product:
     found = await preview(product, settings={"confidence_threshold": 1.0})
     assert (found["tested"], found["unknown"]) == (1, 1)
     assert (await preview(product))["unknown"] == 0
+    points = {
+        each["value"]: each
+        for each in (await curve(product, setting="confidence_threshold"))["points"]
+    }
+    assert (points[1.0]["by_model"], points[1.0]["outcomes"]["agent"]) == (1, 0)
+    assert (points[0.5]["by_model"], points[0.5]["outcomes"]["agent"]) == (0, 2)
 
 
 async def test_what_is_left_out(product: Product) -> None:
@@ -186,3 +193,57 @@ async def test_many_rows_are_read_in_pages(product: Product) -> None:
     )
     found = await preview(product, settings={"clarify": True})
     assert (found["tested"], found["changed"], len(found["examples"])) == (601, 601, 50)
+
+
+async def curve(product: Product, **fields: Any) -> dict[str, Any]:
+    answered = await product.call("POST", "/v1/outcomes/curve", fields)
+    assert answered.status == 200, answered.text
+    found: dict[str, Any] = answered.json()
+    return found
+
+
+async def test_a_curve_has_what_the_preview_of_each_value_has(product: Product) -> None:
+    await log_four(product)
+    for row in await product.logs():
+        right = {"My VPN is down": "it_support", "Mars?": None}.get(row["query"], "hr")
+        await product.call("PUT", f"/v1/logs/{row['id']}/label", {"agent_id": right})
+    found = await curve(product, setting="confidence_threshold")
+    assert (found["current"], found["tested"], found["labelled"]) == (0.5, 4, 4)
+    points = {each["value"]: each for each in found["points"]}
+    assert len(points) == 21
+    for value in (0.0, 0.45, 0.95):
+        tried = await preview(product, settings={"confidence_threshold": value})
+        assert points[value]["outcomes"] == tried["after"]["outcomes"]
+        labelled, accuracy = tried["after"]["labelled"], points[value]["accuracy"]
+        assert (accuracy["right"], accuracy["labelled"]) == (labelled["right"], 4)
+    # Three are decided, of which "Where is my form?" is for hr and goes to it_support.
+    lowest = points[0.0]["precision"]
+    assert (lowest["right"], lowest["labelled"]) == (1, 3)
+    strictest = points[1.0]["outcomes"]
+    assert (strictest["agent"], strictest["fallback"]) == (0, 4)
+    times = [row["created_at"] for row in await product.logs()]
+    assert (found["to_time"], found["from_time"]) == (times[0], times[-1])
+
+    margins = await curve(product, setting="clarify_margin")
+    assert margins["current"] == 0.15 and margins["points"][0]["value"] == 0
+    for point in margins["points"]:
+        settings = {"clarify": True, "clarify_margin": point["value"]}
+        tried = await preview(product, settings=settings)
+        assert point["outcomes"] == tried["after"]["outcomes"]
+        assert point["asked"] == tried["after"]["labelled"]["asked"]
+    assert len(product.gateway.decision_requests) == 4, "no model is called"
+
+    await product.route("My VPN is down")  # its label decides
+    again = await curve(product, setting="confidence_threshold")
+    assert (again["tested"], again["by_label"], again["labelled"]) == (4, 1, 4)
+
+
+async def test_a_curve_of_nothing_and_one_that_cannot_be(product: Product) -> None:
+    nothing = await curve(product, setting="confidence_threshold")
+    assert (nothing["tested"], nothing["points"], nothing["from_time"]) == (0, [], None)
+    refused = await product.call("POST", "/v1/outcomes/curve", {"setting": "retention_days"})
+    assert_error(refused, 400, "invalid_value", "setting")
+    missing = await product.call(
+        "POST", "/v1/outcomes/curve", {"setting": "clarify_margin", "router": "gone"}
+    )
+    assert_error(missing, 404, "unknown_router", "router")

@@ -7,6 +7,7 @@ from edgeneuro.controlplane import (
     config,
     demonstration,
     endpoints,
+    outcome_curve,
     outcome_preview,
     routers,
     rule_trial,
@@ -35,7 +36,7 @@ from edgeneuro.controlplane.labels import (
     next_training,
     queue,
 )
-from edgeneuro.controlplane.learning import classifiers, learning
+from edgeneuro.controlplane.learning import classifier_curve, classifiers, learning
 from edgeneuro.controlplane.models import (
     calibration,
     models,
@@ -164,6 +165,8 @@ ROUTES = (
     Route("GET",    "/v1/classifiers",            classifiers.list_classifiers, READ),
     Route("POST",   "/v1/classifiers",            classifiers.create_classifier, ADMIN, 202),
     Route("GET",    "/v1/classifiers/{classifier_id}", classifiers.get_classifier, READ),
+    Route("GET",    "/v1/classifiers/{classifier_id}/curve", classifier_curve.get_classifier_curve,
+          READ),
     Route("POST",   "/v1/classifiers/{classifier_id}/cancel", classifiers.cancel_classifier, ADMIN),
     Route("DELETE", "/v1/classifiers/{classifier_id}", classifiers.delete_classifier, ADMIN),
 
@@ -194,6 +197,8 @@ ROUTES = (
     Route("PATCH",  "/v1/rules/{rule_id}",        rules.update_rule,     ADMIN),
     Route("DELETE", "/v1/rules/{rule_id}",        rules.delete_rule,     ADMIN),
 
+    Route("POST",   "/v1/outcomes/curve",         outcome_curve.curve_of_outcomes, READ, 200,
+          REPEATABLE, described=Described((404,))),
     Route("POST",   "/v1/outcomes/preview",       outcome_preview.preview_outcomes, READ, 200,
           REPEATABLE, described=Described((404,))),
 

@@ -16,6 +16,7 @@ metrics are cross-fitted: each question is judged by a curve and thresholds that
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from edgeneuro.classifier import curve as curves
 from edgeneuro.classifier import thresholds
@@ -32,7 +33,14 @@ from edgeneuro.classifier.held_out import (
 )
 from edgeneuro.classifier.logistic import Prior, Vector
 from edgeneuro.classifier.noise import MIN_PLATEAU, plateau
-from edgeneuro.classifier.thresholds import Scored, UnknownTopics, certain, choose, hopeless
+from edgeneuro.classifier.thresholds import (
+    Questions,
+    Scored,
+    UnknownTopics,
+    certain,
+    choose,
+    hopeless,
+)
 
 TARGET = 0.98
 MIN_LABELS = 5  # an agent with fewer, and without texts of its own, is never answered
@@ -57,6 +65,15 @@ class Calibration:
     metrics: dict[str, float | int | None] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Judged:
+    """`answered` are the held-out questions that are answered, each by thresholds that others
+    chose."""
+
+    calibration: Calibration
+    answered: Sequence[HeldOut] = ()
+
+
 def calibrate(
     held: Sequence[HeldOut],
     label_counts: Mapping[str, int],
@@ -69,85 +86,170 @@ def calibrate(
 ) -> Calibration:
     """`label_counts` are the labels that it was trained on, by agent, in the order of classes, and
     `texts` how many texts of the agent itself."""
-    asked = [one for one in held if one.label >= OUT_OF_SCOPE]
-    negatives = [one for one in held if one.label < OUT_OF_SCOPE]
-    own_texts = texts or {}
-    labels = [count >= min_labels for count in label_counts.values()]
-    enough = [
-        full or 0 < own_texts.get(agent, 0) >= MIN_TEXTS - count
-        for full, (agent, count) in zip(labels, label_counts.items(), strict=True)
-    ]
-    curve = fit_curve(asked, prior)
-    found_plateau = plateau([each.one for each in _scored(asked, curve)])
-    noise: dict[str, float | int | None] = (
-        {} if found_plateau is None else {"noise_plateau": found_plateau}
+    calibrator = Calibrator(
+        held, label_counts, min_labels, texts=texts, prior=prior, unknown=unknown
     )
-    metrics = _metrics(held, ()) | noise
-    if sum(enough) < 2:
-        why = f"fewer than two agents have {min_labels} labels or more"
-        return _never(curve, label_counts, why, metrics)
-    if found_plateau is not None:
-        if found_plateau < MIN_PLATEAU:
-            why = f"its surest answers agree with the model in {found_plateau:.1%}: too few machine"
-            why += f" labels, or a model that contradicts itself ({len(asked)} were held out)"
-            if not found_plateau:
-                why = (
-                    f"of {len(asked)} held-out machine labels too few are answered to say how often"
-                )
-                why += " it agrees with the model"
-            return _never(curve, label_counts, why, metrics)
-        target = round(target * found_plateau, 6)
-    noisy = found_plateau is not None
-    why = f"no confidence keeps {target:.1%} accuracy on {len(asked)} held-out questions"
-    # An agent that reaches the target at no threshold must not raise the threshold of the others.
-    without = hopeless(_scored(asked, curve), len(enough), target)
-    asked, before = [one for one in asked if not without[one.best]], asked
-    if before and not asked:
-        return _never(curve, label_counts, why, metrics)
-    may_be = [sufficient and not bad for sufficient, bad in zip(enough, without, strict=True)]
-    curve = fit_curve(asked, prior)
-    if noisy and not unknown.familiar:
-        unknown = replace(unknown, most=min(unknown.most, thresholds.MOST_OF_MACHINE))
-    least = unknown.floor(_scored(negatives, curve), len(enough), found_plateau)
-    found = _chosen(asked, curve, labels, may_be, target, least, noisy=noisy)
-    lowest = [one for one in found if one is not None]
-    many = len(_inside(asked)) > MAX_UNSURE
-    unsure = many and not _answered(_scored(asked, curve), found)
-    if not lowest or unsure:
-        return _never(curve, label_counts, why, metrics)
-    reasons = {
-        agent_id: f"{count} labels; {min_labels} are needed"
-        if not sufficient
-        else f"no confidence keeps {target:.1%} accuracy for this agent"
-        for (agent_id, count), threshold, sufficient in zip(
-            label_counts.items(), found, enough, strict=True
+    return calibrator.judge(target).calibration
+
+
+class Calibrator:
+    """Held-out questions, to be calibrated to any number of targets. What does not depend on the
+    target is found once: curves take most of the time."""
+
+    def __init__(
+        self,
+        held: Sequence[HeldOut],
+        label_counts: Mapping[str, int],
+        min_labels: int = MIN_LABELS,
+        *,
+        texts: Mapping[str, int] | None = None,
+        prior: Prior = curves.MESSAGES,
+        unknown: UnknownTopics = thresholds.MESSAGES,
+    ) -> None:
+        self._held = held
+        self._asked = [one for one in held if one.label >= OUT_OF_SCOPE]
+        self._negatives = [one for one in held if one.label < OUT_OF_SCOPE]
+        self._label_counts, self._min_labels = label_counts, min_labels
+        self._prior = prior
+        own_texts = texts or {}
+        self._labels = [count >= min_labels for count in label_counts.values()]
+        self._enough = [
+            full or 0 < own_texts.get(agent, 0) >= MIN_TEXTS - count
+            for full, (agent, count) in zip(self._labels, label_counts.items(), strict=True)
+        ]
+        self._fits: dict[tuple[bool, ...], _Fit] = {}
+        self._all = self._fit((False,) * len(self._enough))
+        self._plateau = plateau([each.one for each in self._all.questions.scored])
+        if self._plateau is not None and not unknown.familiar:
+            unknown = replace(unknown, most=min(unknown.most, thresholds.MOST_OF_MACHINE))
+        self._unknown = unknown
+
+    def _fit(self, without: Sequence[bool]) -> "_Fit":
+        """Of the questions whose best class is not left out."""
+        key = tuple(without)
+        if key not in self._fits:
+            asked = [one for one in self._asked if not without[one.best]]
+            self._fits[key] = _Fit(asked, self._negatives, self._prior)
+        return self._fits[key]
+
+    def best_share(self, best: int) -> tuple[float, int] | None:
+        """The largest share of the answers of this class that is right from any probability on, and
+        of how many; None if they are too few to say."""
+        return thresholds.best_share(self._all.questions.of_class(best))
+
+    def judge(self, target: float) -> Judged:
+        noise: dict[str, float | int | None] = (
+            {} if self._plateau is None else {"noise_plateau": self._plateau}
         )
-        if threshold is None
-    }
-    answered = _answered(_scored(negatives, curve), found)
-    for part in range(PARTS):
-        own = [one for one in asked if one.part == part]
-        others = [one for one in asked if one.part != part]
-        if own:
-            other_curve = Curve(fit_curve(others, prior).weights, curve.covariance)
-            chosen = _chosen(others, other_curve, labels, may_be, target, least, noisy=noisy)
-            answered += _answered(_scored(own, other_curve), chosen)
-    inside = Tally(_inside(answered))
-    if wilson(inside.right, inside.count, TWO_SIDED) < target - CONTRADICTION:
-        return _never(curve, label_counts, why, metrics)
-    metrics = _metrics(held, answered) | noise
-    metrics["out_of_scope_threshold"] = least
-    metrics["threshold"] = min(lowest)
-    return Calibration(curve.weights, found, None, reasons, metrics)
+        why = self._not_measurable()
+        if why is not None:
+            return self._never(self._all, why, noise)
+        if self._plateau is not None:
+            target = round(target * self._plateau, 6)
+        why = f"no confidence keeps {target:.1%} accuracy on {len(self._asked)} held-out questions"
+        # An agent that reaches the target at no threshold must not raise the threshold of the
+        # others.
+        without = hopeless(self._all.questions, len(self._enough), target)
+        if self._asked and all(without[one.best] for one in self._asked):
+            return self._never(self._all, why, noise)
+        fit = self._fit(without)
+        may_be = [enough and not bad for enough, bad in zip(self._enough, without, strict=True)]
+        least = fit.least(self._unknown, len(self._enough), self._plateau)
+        found = self._chosen(fit.questions, may_be, target, least)
+        lowest = [one for one in found if one is not None]
+        scored = fit.questions.scored
+        many = len(_inside([each.one for each in scored])) > MAX_UNSURE
+        if not lowest or (many and not _answered(scored, found)):
+            return self._never(fit, why, noise)
+        answered = _answered(fit.negatives, found)
+        for own, others in fit.parts:
+            answered += _answered(own, self._chosen(others, may_be, target, least))
+        inside = Tally(_inside(answered))
+        if wilson(inside.right, inside.count, TWO_SIDED) < target - CONTRADICTION:
+            return self._never(fit, why, noise)
+        metrics = _metrics(self._held, answered) | noise
+        metrics["out_of_scope_threshold"] = least
+        metrics["threshold"] = min(lowest)
+        reasons = self._reasons(found, target)
+        return Judged(Calibration(fit.curve.weights, found, None, reasons, metrics), answered)
+
+    def _not_measurable(self) -> str | None:
+        """Why no target can be reached."""
+        if sum(self._enough) < 2:
+            return f"fewer than two agents have {self._min_labels} labels or more"
+        if self._plateau is None or self._plateau >= MIN_PLATEAU:
+            return None
+        held_out = len(self._asked)
+        if not self._plateau:
+            return (
+                f"of {held_out} held-out machine labels too few are answered to say how often it"
+                " agrees with the model"
+            )
+        return (
+            f"its surest answers agree with the model in {self._plateau:.1%}: too few machine"
+            f" labels, or a model that contradicts itself ({held_out} were held out)"
+        )
+
+    def _never(self, fit: "_Fit", why: str, noise: dict[str, float | int | None]) -> Judged:
+        never = (None,) * len(self._enough)
+        metrics = _metrics(self._held, ()) | noise
+        return Judged(Calibration(fit.curve.weights, never, why, metrics=metrics))
+
+    def _chosen(
+        self, questions: Questions, may_be: Sequence[bool], target: float, least: float
+    ) -> tuple[float | None, ...]:
+        """By class; an agent with texts in place of labels is answered only if that is certain."""
+        shy = max(least, certain(target))
+        if not questions.of_agents:
+            return tuple(shy if sufficient else None for sufficient in may_be)
+        found = choose(questions, may_be, target, least, noisy=self._plateau is not None)
+        return tuple(
+            one if one is None or full else max(one, shy)
+            for one, full in zip(found, self._labels, strict=True)
+        )
+
+    def _reasons(self, found: Sequence[float | None], target: float) -> dict[str, str]:
+        return {
+            agent_id: f"{count} labels; {self._min_labels} are needed"
+            if not sufficient
+            else f"no confidence keeps {target:.1%} accuracy for this agent"
+            for (agent_id, count), threshold, sufficient in zip(
+                self._label_counts.items(), found, self._enough, strict=True
+            )
+            if threshold is None
+        }
 
 
-def _never(
-    curve: Curve,
-    label_counts: Mapping[str, int],
-    why: str,
-    metrics: dict[str, float | int | None],
-) -> Calibration:
-    return Calibration(curve.weights, (None,) * len(label_counts), why, metrics=metrics)
+class _Fit:
+    """The curve of these questions, and what it makes of them and of the negatives."""
+
+    def __init__(
+        self, asked: Sequence[HeldOut], negatives: Sequence[HeldOut], prior: Prior
+    ) -> None:
+        self.curve = fit_curve(asked, prior)
+        self.questions = Questions(_scored(asked, self.curve), self.curve)
+        self.negatives = _scored(negatives, self.curve)
+        self._asked, self._prior = asked, prior
+        self._least: float | None = None
+
+    def least(self, unknown: UnknownTopics, classes: int, found_plateau: float | None) -> float:
+        """The lowest threshold; asked for with the same values each time."""
+        if self._least is None:
+            self._least = unknown.floor(self.negatives, classes, found_plateau)
+        return self._least
+
+    @cached_property
+    def parts(self) -> list[tuple[list[Scored], Questions]]:
+        """Of each part of the cross-fitting its questions, and the others, both by the curve of
+        the others."""
+        found = []
+        for part in range(PARTS):
+            own = [one for one in self._asked if one.part == part]
+            others = [one for one in self._asked if one.part != part]
+            if own:
+                curve = Curve(fit_curve(others, self._prior).weights, self.curve.covariance)
+                found.append((_scored(own, curve), Questions(_scored(others, curve), curve)))
+        return found
 
 
 def _scored(held: Sequence[HeldOut], curve: Curve) -> list[Scored]:
@@ -158,27 +260,6 @@ def _scored(held: Sequence[HeldOut], curve: Curve) -> list[Scored]:
             for one, count in zip(held, counts(held), strict=True)
         ],
         key=lambda each: (-each.sure, each.one.label, each.one.best),
-    )
-
-
-def _chosen(
-    asked: Sequence[HeldOut],
-    curve: Curve,
-    labels: Sequence[bool],
-    may_be: Sequence[bool],
-    target: float,
-    least: float,
-    *,
-    noisy: bool,
-) -> tuple[float | None, ...]:
-    """By class; an agent with texts in place of labels is answered only if that is certain."""
-    shy = max(least, certain(target))
-    if not any(one.label >= 0 for one in asked):
-        return tuple(shy if sufficient else None for sufficient in may_be)
-    found = choose(_scored(asked, curve), curve, may_be, target, least, noisy=noisy)
-    return tuple(
-        one if one is None or full else max(one, shy)
-        for one, full in zip(found, labels, strict=True)
     )
 
 

@@ -11,6 +11,7 @@ Matrix = tuple[Vector, Vector, Vector]
 _STEPS = 25
 _HALVINGS = 20
 _DIGITS = 6  # the last ones of exp() differ between machines
+_NEGLIGIBLE = 1e-9  # step of a weight
 _BOUND = 30.0
 _MAX_STEP, _MIN_STEP = 3.0, 1e-6  # of one weight, in fit_around
 
@@ -52,6 +53,8 @@ def fit(
     loss = _loss(found, rows, truth, weights, prior)
     for _ in range(_STEPS):
         step = _newton_step(found, rows, truth, weights, prior)
+        if max(map(abs, step)) < _NEGLIGIBLE:
+            break  # a smaller step gains nothing that _DIGITS show
         for halving in range(_HALVINGS):
             part = 0.5**halving
             tried = (

@@ -4,6 +4,7 @@ agents, higher for an agent whose answers are worse, and high enough to refuse u
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import floor, sqrt
 
 from edgeneuro.classifier.curve import Curve, facts, logit
@@ -116,51 +117,104 @@ def certain(target: float) -> float:
     return target
 
 
-def hopeless(asked: Sequence[Scored], classes: int, target: float) -> list[bool]:
-    """By class, whether its answers reach the target at no threshold. `asked` is sorted by falling
-    probability."""
-    return [_raised(own, 0.0, target) is None for own in _by_class(asked, classes)]
+class Questions:
+    """Held-out questions by falling probability of their answers, by `curve`; with what any target
+    needs to know of them, found once."""
+
+    def __init__(self, scored: Sequence[Scored], curve: Curve) -> None:
+        self.scored, self.curve = scored, curve
+        self.accepted = [each for each in scored if accepts(each.one.top)]
+        self._by_class: dict[int, list[Scored]] = {}
+        for each in self.accepted:
+            self._by_class.setdefault(each.one.best, []).append(each)
+        self._offsets: dict[int, float] = {}
+
+    @cached_property
+    def of_agents(self) -> bool:
+        """Whether any of them has an agent."""
+        return any(each.one.label >= 0 for each in self.scored)
+
+    def of_class(self, best: int) -> Sequence[Scored]:
+        """Those that this class answers."""
+        return self._by_class.get(best, ())
+
+    def offset(self, best: int) -> float:
+        """Of the logits of this class."""
+        if best not in self._offsets:
+            self._offsets[best] = _offset(self.of_class(best))
+        return self._offsets[best]
+
+    @cached_property
+    def expected_wrong(self) -> list[tuple[float, float]]:
+        """Probabilities, and the share of the answers from each on that the curve expects to be
+        wrong, with caution."""
+        found: list[tuple[float, float]] = []
+        total = right = x = y = z = 0.0
+        for place, each in enumerate(self.accepted):
+            total += each.count
+            right += each.count * each.sure
+            slope = each.count * each.sure * (1 - each.sure)
+            one = facts(each.one)
+            x, y, z = x + slope * one[0], y + slope * one[1], z + slope * one[2]
+            if place + 1 < len(self.accepted) and self.accepted[place + 1].sure == each.sure:
+                continue
+            mean_slope: Vector = (x / total, y / total, z / total)
+            wrong = 1 - right / total + CAUTION * self.curve.spread(mean_slope)
+            found.append((each.sure, wrong))
+        return found
+
+
+def hopeless(questions: Questions, classes: int, target: float) -> list[bool]:
+    """By class, whether its answers reach the target at no threshold."""
+    return [_raised(questions.of_class(each), 0.0, target) is None for each in range(classes)]
+
+
+def best_share(own: Sequence[Scored]) -> tuple[float, int] | None:
+    """Of the answers of a class, by falling probability, the largest share that is right from any
+    probability on, and of how many; None with fewer than _MIN_ANSWERS, which could be chance."""
+    answered = [each for each in own if each.one.label != OUT_OF_SCOPE]
+    tally, found = Tally(), None
+    for count, each in enumerate(answered, 1):
+        tally.add(each.one)
+        tied = count < len(answered) and answered[count].sure == each.sure
+        share = tally.share or 0.0
+        if count >= _MIN_ANSWERS and not tied and (found is None or share >= found[0]):
+            found = share, count
+    return found
 
 
 def choose(
-    asked: Sequence[Scored],
-    curve: Curve,
+    questions: Questions,
     enough: Sequence[bool],
     target: float,
     least: float,
     *,
     noisy: bool = False,
 ) -> tuple[float | None, ...]:
-    """By class. `asked` is sorted by falling probability; `enough` says which classes may be
-    answered, `least` is the lowest threshold. `noisy`: the labels are machine labels (noise.py)."""
-    accepted = [each for each in asked if accepts(each.one.top)]
+    """By class. `enough` says which classes may be answered, `least` is the lowest threshold.
+    `noisy`: the labels are machine labels (noise.py)."""
     if noisy:
-        common = _counted(accepted, len(asked), target)
+        common = _counted(questions.accepted, len(questions.scored), target)
     else:
-        common = _common(accepted, curve, target)
+        common = _common(questions, target)
     if common is None:
         return (None,) * len(enough)
     common = max(common, least)
     return tuple(
-        _raised(own, _for_agent(own, common, target), target) if may_be else None
-        for own, may_be in zip(_by_class(asked, len(enough)), enough, strict=True)
+        _raised(questions.of_class(each), _for_agent(questions, each, common, target), target)
+        if may_be
+        else None
+        for each, may_be in enumerate(enough)
     )
 
 
-def _by_class(asked: Sequence[Scored], classes: int) -> list[list[Scored]]:
-    found: list[list[Scored]] = [[] for _ in range(classes)]
-    for each in asked:
-        if accepts(each.one.top):
-            found[each.one.best].append(each)
-    return found
-
-
-def _common(scored: Sequence[Scored], curve: Curve, target: float) -> float | None:
+def _common(questions: Questions, target: float) -> float | None:
     """The lowest probability from which on the curve expects the target, with caution; None if the
     answers from the highest ones on are worse."""
-    found = _expected(scored, curve, target)
-    if found is None:  # no question was as sure as that
-        found = certain(target)
+    scored = questions.accepted
+    sure_enough = [sure for sure, wrong in questions.expected_wrong if wrong <= 1 - target]
+    # Without a question that is as sure as that, the target itself.
+    found = floor(sure_enough[-1] * UNIT) / UNIT if sure_enough else certain(target)
     raised = _raised(scored, found, target)
     if raised is None and len(scored) < _MIN_REFUSED:
         return (1 + certain(target)) / 2  # chance may have been against it
@@ -178,28 +232,10 @@ def _counted(scored: Sequence[Scored], total: int, target: float) -> float | Non
     return None if found is None else floor(found * UNIT) / UNIT
 
 
-def _expected(scored: Sequence[Scored], curve: Curve, target: float) -> float | None:
-    found: float | None = None
-    total = right = x = y = z = 0.0
-    for place, each in enumerate(scored):
-        total += each.count
-        right += each.count * each.sure
-        slope = each.count * each.sure * (1 - each.sure)
-        one = facts(each.one)
-        x, y, z = x + slope * one[0], y + slope * one[1], z + slope * one[2]
-        if place + 1 < len(scored) and scored[place + 1].sure == each.sure:
-            continue
-        mean_slope: Vector = (x / total, y / total, z / total)
-        wrong = 1 - right / total + CAUTION * curve.spread(mean_slope)
-        if wrong <= 1 - target:
-            found = each.sure
-    return None if found is None else floor(found * UNIT) / UNIT
-
-
-def _for_agent(own: Sequence[Scored], common: float, target: float) -> float:
+def _for_agent(questions: Questions, best: int, common: float, target: float) -> float:
     """The common threshold, raised until the curve, corrected for this agent, expects the target.
     What few answers say of an agent is drawn to the common curve."""
-    offset = _offset(own)
+    own, offset = questions.of_class(best), questions.offset(best)
     if offset >= 0:
         return common
     found, total, right = None, 0.0, 0.0

@@ -17,21 +17,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 
 from edgeneuro import bounded_json
-from edgeneuro.classifier.calibration import Calibration, calibrate
-from edgeneuro.classifier.curve import MESSAGES, NEAR_MESSAGES
+from edgeneuro.classifier.calibration import Calibration
 from edgeneuro.classifier.dense import DenseWeights
 from edgeneuro.classifier.examples import FOLDS, OUT_OF_SCOPE, Examples
 from edgeneuro.classifier.familiar import Familiarity
 from edgeneuro.classifier.followup_training import FollowUpTraining
 from edgeneuro.classifier.held_out import LEFT_OUT_CLASS, UNSEEN_OUT_OF_SCOPE, HeldOut
 from edgeneuro.classifier.learner import learner_from_bytes, new_learner
+from edgeneuro.classifier.measured import Measured
 from edgeneuro.classifier.model import Model, quantise, quantise_dense
 from edgeneuro.classifier.near_texts import NearTexts, near_texts
 from edgeneuro.classifier.needs import LEFT_OUT_AGENTS, MIN_FAIR_LABELS
 from edgeneuro.classifier.plan import FIRST_RATE, FOLD_ORDER, Plan
 from edgeneuro.classifier.shortlist import ShortlistFit, fit_shortlist
 from edgeneuro.classifier.sources import AGENT_TEXT, HUMAN, MODEL, by_source_of, weighted_rate
-from edgeneuro.classifier.weights import Suspect, fair, suspects, weighted
+from edgeneuro.classifier.weights import Suspect, suspects
 
 _CHECKSUM_BYTES = 32
 _STATE_FORMAT = 3  # of a stored state; that of version 0.1.0 has none
@@ -65,6 +65,7 @@ class Training:
         self._near: tuple[NearTexts | None] | None = None  # of what this pass has learned
         self._labelled_groups = examples.labelled_groups()
         self._order: tuple[int, Sequence[int]] | None = None
+        self._shown: Measured | None = None
         self.follow_ups = FollowUpTraining(examples, plan)
         self.familiarity = Familiarity(examples, self._held, self._indices)
 
@@ -186,15 +187,6 @@ class Training:
             self._order = (epoch, [learned[place] for place in places])
         return self._order[1]
 
-    def held_out(self) -> dict[int, tuple[int, int]]:
-        """By class, how many questions were held out, and for how many it had the best score."""
-        counts: dict[int, tuple[int, int]] = {}
-        for one in self._held:
-            if one.label >= 0:
-                asked, right = counts.get(one.label, (0, 0))
-                counts[one.label] = asked + 1, right + one.right
-        return counts
-
     def suspects(self, calibration: Calibration) -> list[Suspect]:
         """The held-out labels that are probably wrong."""
         return suspects(self.familiarity.judged(), self._indices, self._examples, calibration.curve)
@@ -203,25 +195,21 @@ class Training:
         """How many of the best classes hold the right one, in traffic of this mix."""
         return fit_shortlist(self._held, self._ranks, self._indices, self._examples, mix)
 
+    def measured(self, mix: Mapping[str, int] | None = None) -> Measured:
+        """What the held-out questions show, in traffic of this mix."""
+        if not self.finished:
+            raise ValueError("the training is not finished; call step() until it is")
+        if self._shown is None or self._shown.mix != mix:
+            near = near_texts(self._examples, [*_alone(self._examples)])
+            given = self._examples, self._plan, self.familiarity, self._indices
+            self._shown = Measured(*given, near, mix)
+        return self._shown
+
     def model(self, mix: Mapping[str, int] | None = None) -> Model:
         """The trained model. Its thresholds are for traffic of this mix (counts by agent, in any
         unit), or without one for the mix of the labels."""
-        if not self.finished:
-            raise ValueError("the training is not finished; call step() until it is")
-        counts, texts = self._examples.counts(), self._examples.counts(AGENT_TEXT)
-        classes = self._examples.classes
-        per_class = {agent: counts[label] for label, agent in enumerate(classes)}
-        near = near_texts(self._examples, [*_alone(self._examples)])
-        held = weighted(self.familiarity.judged(), self._indices, self._examples, mix)
-        calibration = calibrate(
-            fair(held, self._indices, self._examples),
-            per_class,
-            self._plan.target,
-            self._plan.min_labels,
-            texts={agent: texts[label] for label, agent in enumerate(classes)},
-            unknown=self.familiarity.unknown_topics(),
-            prior=MESSAGES if near is None else NEAR_MESSAGES,
-        )
+        measured = self.measured(mix)
+        calibration = measured.judged.calibration
         sources = self._examples.sources
         asked = zip(self._indices, self._held, strict=True)
         by_source = by_source_of(
@@ -231,17 +219,17 @@ class Training:
         calibration = replace(calibration, metrics=calibration.metrics | by_source)
         scale, weights = quantise(self._learner.weights())
         return Model(
-            classes=classes,
+            classes=self._examples.classes,
             scale=scale,
             weights=weights,
             calibration=calibration,
-            labels=sum(per_class.values()) + counts[OUT_OF_SCOPE],
+            labels=sum(self._examples.counts().values()),
             seed=self._plan.seed,
             examples=self._examples.digest(),
             follow_ups=self.follow_ups.result(mix),
             dense=self._dense(),
             familiar=self.familiarity.found(),
-            near=near,
+            near=measured.near,
         )
 
     def _dense(self) -> DenseWeights | None:

@@ -1,7 +1,7 @@
 """POST /v1/outcomes/preview: what other thresholds would make of logged decisions. The policy is
 applied to the rankings that the log rows have; nothing is called and nothing is written."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from edgeneuro.domain.decision import RouteRequest
 from edgeneuro.domain.outcome_preview import (
     MAX_EXAMPLES,
     LabelledOutcomes,
+    LoggedDecisions,
     OutcomeCounts,
     OutcomeExample,
     OutcomePreview,
@@ -39,13 +40,29 @@ async def preview_outcomes(call: Call, body: OutcomePreviewRequest) -> OutcomePr
     """Try the settings of outcomes on the newest logged decisions: how many would be asked about,
     answered by several agents or by the fallback agent, and which would change. No model is
     called."""
-    config = (await call.services.routing.fresh()).for_router(body.router or DEFAULT_ROUTER)
-    if config is None:
-        raise no_such_router(body.router or DEFAULT_ROUTER, param="router")
+    config = await config_of(call, body)
     if not config.agents:
         return _NOTHING
     tried = body.settings.model_dump(exclude_none=True)
-    preview = _Preview(_turn(call, config), _turn(call, replace(config, **tried)))
+    preview = _Preview(turn_of(call, config), turn_of(call, replace(config, **tried)))
+    async for rows in ranked_rows(call, config, body):
+        preview.add(rows)
+    return preview.result()
+
+
+async def config_of(call: Call, body: LoggedDecisions) -> RoutingConfig:
+    """Of the router. Raises NotFoundError."""
+    config = (await call.services.routing.fresh()).for_router(body.router or DEFAULT_ROUTER)
+    if config is None:
+        raise no_such_router(body.router or DEFAULT_ROUTER, param="router")
+    return config
+
+
+async def ranked_rows(
+    call: Call, config: RoutingConfig, body: LoggedDecisions
+) -> AsyncIterator[Sequence[RankedDecision]]:
+    """Pages of the decisions, newest first."""
+    left = body.limit
     before: tuple[int, int] | None = None
     for _ in range(_MAX_PAGES):
         found = await read_ranked(
@@ -56,14 +73,14 @@ async def preview_outcomes(call: Call, body: OutcomePreviewRequest) -> OutcomePr
             before=before,
             limit=_PAGE,
         )
-        preview.add(found.decisions[: body.limit - preview.seen])
+        yield found.decisions[:left]
+        left -= len(found.decisions)
         before = found.next
-        if before is None or preview.seen == body.limit:
+        if before is None or left <= 0:
             break
-    return preview.result()
 
 
-def _turn(call: Call, config: RoutingConfig) -> Turn:
+def turn_of(call: Call, config: RoutingConfig) -> Turn:
     """The turn of which each row's differs."""
     clock = StageClock(call.services.monotonic)
     request = RouteRequest(query="preview")
@@ -101,20 +118,10 @@ class _Side:
 
     def decide(self, row: RankedDecision, ranking: Ranking | None) -> Decision | None:
         """None if it is not known, or if no agent of the row is there any more."""
-        if not self._is_known(row, ranking):
+        if passes_on(row, ranking, self.turn.config.confidence_threshold):
             return None
-        turn = _of_row(self.turn, row)
-        if not turn.agents:
-            return None
-        gone = ranking is not None and ranking.best is not None and not turn.agent(ranking.best)
-        return None if gone else policy.decide(turn, ranking)
-
-    def _is_known(self, row: RankedDecision, ranking: Ranking | None) -> bool:
-        """A classifier that is not sure passes the message to the next stage."""
-        if ranking is None or ranking.source.layer != "classifier":
-            return True
-        score = row.classifier_score
-        return score is None or score >= self.turn.config.confidence_threshold
+        turn = turn_of_row(self.turn, row, ranking)
+        return None if turn is None else policy.decide(turn, ranking)
 
     def count(self, row: RankedDecision, decision: Decision) -> None:
         outcomes, labelled = self.outcomes, self.labelled
@@ -125,7 +132,7 @@ class _Side:
             labelled.asked += 1
             options = {option.agent_id for option in decision.clarify.options}
             labelled.asked_right += row.label in options
-        elif _is_right(row, decision):
+        elif is_right(row, decision):
             labelled.right += 1
         else:
             labelled.wrong += 1
@@ -137,20 +144,18 @@ class _Side:
 class _Preview:
     def __init__(self, now: Turn, after: Turn) -> None:
         self._now, self._after = _Side(now), _Side(after)
-        self.seen = 0
         self._tested = self._unknown = self._full = self._labelled = self._changed = 0
         self._examples: list[OutcomeExample] = []
 
     def add(self, rows: Sequence[RankedDecision]) -> None:
         for row in rows:
-            self.seen += 1
-            ranking = _ranking(row)
+            ranking = ranking_of(row)
             now, after = self._now.decide(row, ranking), self._after.decide(row, ranking)
             if now is None or after is None:
                 self._unknown += 1
                 continue
             self._tested += 1
-            self._full += ranking is not None and _has_others(ranking)
+            self._full += ranking is not None and has_others(ranking)
             self._labelled += row.labelled
             self._now.count(row, now)
             self._after.count(row, after)
@@ -189,11 +194,23 @@ class _Preview:
         )
 
 
-def _of_row(turn: Turn, row: RankedDecision) -> Turn:
-    """As far as the row knows it: a row with the outcome "none" had no fallback agent."""
+def passes_on(row: RankedDecision, ranking: Ranking | None, threshold: float) -> bool:
+    """A classifier that is not sure passes the message to the next stage, where a model would be
+    called."""
+    if ranking is None or ranking.source.layer != "classifier":
+        return False
+    return row.classifier_score is not None and row.classifier_score < threshold
+
+
+def turn_of_row(turn: Turn, row: RankedDecision, ranking: Ranking | None) -> Turn | None:
+    """As far as the row knows it: a row with the outcome "none" had no fallback agent. None if no
+    agent of the row is there any more, or the best one of the ranking is not."""
     agents, wanted = turn.agents, row.candidates
     if wanted is not None:
         agents = tuple(agent for agent in agents if agent.id in wanted)
+    named = None if ranking is None else ranking.best
+    if not agents or (named is not None and _agent(agents, named) is None):
+        return None
     fallback = turn.fallback_agent
     fallback_id = None if fallback is None or row.outcome == "none" else fallback.id
     preferred = row.agent_id if row.reason == policy.PREFERRED else None
@@ -211,7 +228,7 @@ def _agent(agents: Sequence[Agent], agent_id: str | None) -> Agent | None:
     return next((agent for agent in agents if agent.id == agent_id), None)
 
 
-def _ranking(row: RankedDecision) -> Ranking | None:
+def ranking_of(row: RankedDecision) -> Ranking | None:
     """The ranking that the row's decision was made from: its five most probable agents. None if no
     stage had one."""
     decided = next((each for each in row.stages if each.get("outcome") == "decided"), None)
@@ -225,7 +242,7 @@ def _ranking(row: RankedDecision) -> Ranking | None:
     return replace(ranking, best=ranking.best or named, unsure=_unsure(row))
 
 
-def _has_others(ranking: Ranking) -> bool:
+def has_others(ranking: Ranking) -> bool:
     return len(ranking.probabilities) > 1 or ranking.unsure is not None
 
 
@@ -254,7 +271,7 @@ def _of_stage(row: RankedDecision, stage: dict[str, Any]) -> Ranking:
     )
 
 
-def _is_right(row: RankedDecision, decision: Decision) -> bool:
+def is_right(row: RankedDecision, decision: Decision) -> bool:
     """As the accuracy of the analytics has it."""
     if row.label is None:
         return decision.reason in ("out_of_scope", "low_confidence")

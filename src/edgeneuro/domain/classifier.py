@@ -80,9 +80,9 @@ class TrainingProgress(BaseModel):
 
 class AgentThreshold(BaseModel):
     """The agent is answered from the probability `threshold` on; null: never, and `reason` says
-    why, unless the training failed as a whole. It was trained on `labels`, and on `machine_labels`
-    beside them. For `held_out_right` of the `held_out` labels of the agent it had the best score,
-    at any probability."""
+    why, unless the training failed as a whole. It had the best score for `held_out_right` of its
+    `held_out` labels. It answers `answered` held-out questions, `answered_right` rightly; from the
+    best threshold on `best_precision` of `best_of` answers would be right."""
 
     agent_id: str
     labels: int
@@ -91,6 +91,10 @@ class AgentThreshold(BaseModel):
     reason: str | None = None
     held_out: int | None = None
     held_out_right: int | None = None
+    answered: int | None = None
+    answered_right: int | None = None
+    best_precision: float | None = None
+    best_of: int | None = None
 
 
 class AgentLabelNeed(BaseModel):

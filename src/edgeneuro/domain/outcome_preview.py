@@ -28,19 +28,24 @@ class OutcomeSettings(BaseModel):
     several_min_probability: Share | None = None
 
 
-class OutcomePreviewRequest(BaseModel):
+class LoggedDecisions(BaseModel):
     """The newest `limit` routed log rows of the `router` ("default" if it is left out), of those
     from `from` (inclusive) to `to` (exclusive). At most 5,000 log rows are read."""
 
     model_config = ConfigDict(extra="forbid", strict=True, populate_by_name=True)
 
-    settings: OutcomeSettings = Field(default_factory=OutcomeSettings)
     limit: Annotated[int, Field(ge=1, le=MAX_ROWS), INTEGRAL] = MAX_ROWS
     router: RouterId | None = None
     since: Annotated[Timestamp | None, Field(alias="from")] = None
     to: Timestamp | None = None
 
     _after_since = field_validator("to")(after_its_beginning)
+
+
+class OutcomePreviewRequest(LoggedDecisions):
+    __doc__ = LoggedDecisions.__doc__
+
+    settings: OutcomeSettings = Field(default_factory=OutcomeSettings)
 
 
 class OutcomeCounts(BaseModel):

@@ -5,6 +5,8 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 
+from pydantic import TypeAdapter
+
 from edgeneuro.classifier.model import InvalidModelError, is_of_this_version
 from edgeneuro.domain.classifier import (
     Classifier,
@@ -13,12 +15,14 @@ from edgeneuro.domain.classifier import (
     TrainingOptions,
     TrainingProgress,
 )
+from edgeneuro.domain.classifier_curve import CurvePoint
 from edgeneuro.domain.model import Model, Pricing
 from edgeneuro.store.database import Database, Row, Rows, Statement, statement
 from edgeneuro.store.jobs import insert_job, message_of, read_or_substitute, unfinished
 from edgeneuro.store.parts import CLASSIFIER_PARTS
 from edgeneuro.store.sql import rfc3339
 
+_CURVE = TypeAdapter(list[CurvePoint])
 _VERSION_DIGITS = 12
 COLUMNS = (
     "id, state, created_at, created_by, started_at, finished_at, options, progress, tries, error,"
@@ -180,6 +184,16 @@ async def newest_trained(db: Database) -> Classifier | None:
 async def find_classifier(db: Database, classifier_id: str) -> Classifier | None:
     rows = await db.run(_select(classifier_id))
     return _readable(rows[0]) if rows else None
+
+
+async def read_curve(db: Database, classifier_id: str) -> list[CurvePoint] | None:
+    """None for a training from before there were curves, or whose curve cannot be read."""
+    rows = await db.run(statement("SELECT curve FROM classifiers WHERE id = ?1", classifier_id))
+    if not rows or rows[0]["curve"] is None:
+        return None
+    with suppress(ValueError):
+        return _CURVE.validate_json(rows[0]["curve"])
+    return None
 
 
 async def list_classifiers(

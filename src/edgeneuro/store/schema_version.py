@@ -11,7 +11,7 @@ from edgeneuro.errors import MissingSchemaError
 from edgeneuro.store.database import Database, statement
 
 # The newest file in migrations/; a test compares them.
-SCHEMA_VERSION = 52
+SCHEMA_VERSION = 53
 
 SchemaState = Literal["same", "older", "newer", "unknown"]
 

@@ -10,6 +10,7 @@ from edgeneuro.store.database import Database, Statement, Value, statement
 _OUTCOME = (
     *("metrics", "per_agent", "size", "checksum", "test_score", "needs"),
     *("rule_outcome", "warnings", "mix", "suspects", "robustness", "follow_ups", "shortlist"),
+    "curve",
 )
 
 
@@ -35,12 +36,12 @@ def note_labels(
 
 def store_outcome(classifier_id: str, *, labels: int, outcome: Mapping[str, Value]) -> Statement:
     """What the training came to: the columns metrics, per_agent, test_score, needs, rule_outcome,
-    warnings, mix, suspects, robustness, follow_ups, shortlist (JSON), size and checksum."""
+    warnings, mix, suspects, robustness, follow_ups, shortlist, curve (JSON), size and checksum."""
     return statement(
         "UPDATE classifiers SET labels = ?2, metrics = ?3, per_agent = ?4, size = ?5,"
         " checksum = ?6, test_score = ?7, needs = ?8, rule_outcome = ?9, warnings = ?10,"
-        " mix = ?11, suspects = ?12, robustness = ?13, follow_ups = ?14, shortlist = ?15"
-        " WHERE id = ?1",
+        " mix = ?11, suspects = ?12, robustness = ?13, follow_ups = ?14, shortlist = ?15,"
+        " curve = ?16 WHERE id = ?1",
         classifier_id,
         labels,
         *(outcome.get(name) for name in _OUTCOME),

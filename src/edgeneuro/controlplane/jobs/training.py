@@ -32,6 +32,7 @@ from edgeneuro.controlplane.learning.traffic import (
 )
 from edgeneuro.controlplane.learning.training_report import (
     coverage_warnings,
+    curve_points,
     follow_ups,
     label_warnings,
     measure_robustness,
@@ -255,20 +256,21 @@ class _Slice:
 
     async def _finish(self, training: Training, examples: Examples) -> SliceOutcome:
         decisions = await decisions_by_agent(self._services, self._job.agents)
-        mix = agent_mix(self._job, examples, decisions)
+        mix, known = agent_mix(self._job, examples, decisions), known_mix(decisions)
         await in_pieces(training.familiarity.find(), self._services.sleep)
-        model = training.model(known_mix(decisions))
-        held_out = training.held_out()
-        thresholds = per_agent(self._job, model, examples, held_out)
+        model, measured = training.model(known), training.measured(known)
+        measures = measured.by_class()
+        thresholds = per_agent(self._job, model, examples, measures)
         suspects = training.suspects(model.calibration)
-        warnings = label_warnings(self._job, examples, mix, held_out, len(suspects))
-        shortlist = shortlist_report(self._job, training.shortlist(known_mix(decisions)), examples)
+        warnings = label_warnings(self._job, examples, mix, measures, len(suspects))
+        shortlist = shortlist_report(self._job, training.shortlist(known), examples)
         metrics = model.calibration.metrics | recall_metrics(shortlist)
         outcome: dict[str, Value] = {
             "mix": mix.model_dump_json(),
             "suspects": json.dumps([asdict(each) for each in suspects]),
             "warnings": json.dumps(warnings),
             "metrics": json.dumps(metrics),
+            "curve": await curve_points(measured, self._services.sleep),
             "per_agent": json.dumps([each.model_dump() for each in thresholds]),
             "follow_ups": follow_ups(model, training.follow_ups).model_dump_json(),
             "shortlist": shortlist.model_dump_json(),

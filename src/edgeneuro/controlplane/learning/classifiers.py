@@ -82,12 +82,12 @@ async def list_classifiers(call: Call, query: PageQuery) -> Page[Classifier]:
 
 async def get_classifier(call: Call, classifier_id: str) -> Classifier:
     """Read one classifier, with the progress of its training."""
-    return await _find(call, classifier_id)
+    return await find_shown(call, classifier_id)
 
 
 async def cancel_classifier(call: Call, classifier_id: str) -> Classifier:
     """Stop a running training; what it has learned is dropped."""
-    before = await _find(call, classifier_id)
+    before = await find_shown(call, classifier_id)
     ended = ConflictError(
         f"The training of {classifier_id!r} has ended already.", code="training_ended"
     )
@@ -95,12 +95,12 @@ async def cancel_classifier(call: Call, classifier_id: str) -> Classifier:
     await cancel_work(
         call, "classifier", classifier_id, before=before, ended=ended, clean_up=statements
     )
-    return await _find(call, classifier_id)
+    return await find_shown(call, classifier_id)
 
 
 async def delete_classifier(call: Call, classifier_id: str) -> ClassifierDeleted:
     """Delete a classifier permanently; the selected one cannot be deleted."""
-    before = await _find(call, classifier_id)
+    before = await find_shown(call, classifier_id)
     rows = await commit(
         call,
         [store.delete_classifier(classifier_id)],
@@ -119,7 +119,8 @@ async def delete_classifier(call: Call, classifier_id: str) -> ClassifierDeleted
     return ClassifierDeleted(id=classifier_id)
 
 
-async def _find(call: Call, classifier_id: str) -> Classifier:
+async def find_shown(call: Call, classifier_id: str) -> Classifier:
+    """With what the settings make of it. Raises NotFoundError."""
     found = await store.find_classifier(call.services.db, classifier_id)
     if found is None:
         raise NotFoundError(

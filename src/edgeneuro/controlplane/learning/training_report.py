@@ -1,10 +1,12 @@
 """The report of a finished training: its agents, robustness to other spellings, and warnings."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgeneuro.classifier.examples import OUT_OF_SCOPE, Examples
 from edgeneuro.classifier.followup_training import FollowUpTraining
+from edgeneuro.classifier.measured import AgentMeasure, Measured
 from edgeneuro.classifier.model import InvalidModelError, Model
 from edgeneuro.classifier.needs import training_needs
 from edgeneuro.classifier.perturbations import PERTURBATIONS, perturb
@@ -21,6 +23,7 @@ from edgeneuro.domain.classifier import (
     TrainingMix,
     TrainingNeeds,
 )
+from edgeneuro.domain.classifier_curve import CurvePoint
 from edgeneuro.domain.routing import RoutingConfig
 from edgeneuro.services import Services
 from edgeneuro.store.contexts import question_from_row
@@ -99,16 +102,13 @@ def label_warnings(
     job: Classifier,
     examples: Examples,
     mix: TrainingMix,
-    held_out: Mapping[int, tuple[int, int]],
+    measures: Mapping[int, AgentMeasure],
     suspects: int,
 ) -> list[str]:
     """What the labels themselves say; empty where there is nothing to say."""
     found = [_mix_warning(mix)]
     place = {agent: number for number, agent in enumerate(examples.classes)}
-    few = {
-        agent: held_out.get(place[agent], (0, 0))[0] if agent in place else 0
-        for agent in job.agents
-    }
+    few = {agent: measures[place[agent]].held_out if agent in place else 0 for agent in job.agents}
     named = [f"{agent} ({count})" for agent, count in few.items() if count < _MIN_HELD_OUT]
     if named:
         found.append(
@@ -204,6 +204,15 @@ def _some(texts: Iterable[str]) -> str:
     return ", ".join(every[:_MAX_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
+async def curve_points(measured: Measured, sleep: Callable[[float], Awaitable[None]]) -> str:
+    """The points of the curve, as JSON."""
+    points = []
+    for point in measured.points():
+        points.append(CurvePoint.model_validate(point, from_attributes=True).model_dump())
+        await sleep(_PAUSE_SECONDS)
+    return json.dumps(points)
+
+
 def follow_ups(model: Model, training: FollowUpTraining) -> FollowUpReport:
     """What was learned of conversations, or why nothing was."""
     learned = model.follow_ups
@@ -247,17 +256,17 @@ def not_precise_enough(
 
 
 def per_agent(
-    job: Classifier, model: Model, examples: Examples, held_out: Mapping[int, tuple[int, int]]
+    job: Classifier, model: Model, examples: Examples, measures: Mapping[int, AgentMeasure]
 ) -> list[AgentThreshold]:
     """Of each agent that was enabled, how many labels and machine labels it had, from when on it is
-    answered, and how often it was right when it was held out."""
+    answered, and what was measured of it."""
     calibration, counts = model.calibration, examples.counts(HUMAN)
     of_models = examples.counts(MODEL)
     place = {agent: number for number, agent in enumerate(model.classes)}
     agents = []
     for agent in job.agents:
         at = place.get(agent)
-        asked, right = (0, 0) if at is None else held_out.get(at, (0, 0))
+        measure = AgentMeasure() if at is None else measures[at]
         labels = 0 if at is None else counts[at]
         machine_labels = 0 if at is None else of_models[at]
         reason = calibration.reasons.get(agent)
@@ -269,8 +278,12 @@ def per_agent(
                 machine_labels=machine_labels,
                 threshold=None if at is None else calibration.thresholds[at],
                 reason=reason if labels or machine_labels or reason else missing,
-                held_out=asked,
-                held_out_right=right,
+                held_out=measure.held_out,
+                held_out_right=measure.right,
+                answered=measure.answered,
+                answered_right=measure.answered_right,
+                best_precision=measure.best_precision,
+                best_of=measure.best_of,
             )
         )
     return agents
