@@ -135,12 +135,11 @@ function searchButton() {
     {
       class: "button search-button",
       type: "button",
-      "aria-label": "Search everything",
       title: `Search everything (${keys})`,
       onclick: () => search(),
     },
     icon("search"),
-    h("span", {}, "Search"),
+    h("span", {}, "Search", h("span", { class: "hidden-text" }, " everything")),
     h("kbd", {}, keys),
   );
 }

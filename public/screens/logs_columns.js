@@ -47,10 +47,14 @@ export const columns = (agents, state) => [
   { head: "Time", cell: (log) => when(log.created_at) },
 ];
 
-/** What a stage stated for an answer that was not sure enough is muted: nobody was decided on. */
+/** What a stage stated for an answer that was not used is muted. */
 function confidence({ confidence: decided, stated_confidence: stated }) {
   if (decided !== null || !stated) return percent(decided, 0);
-  return h("span", { class: "muted", title: "Not enough for a decision" }, percent(stated, 0));
+  return h(
+    "span",
+    { class: "muted", title: "Stated for an answer that was not used" },
+    percent(stated, 0),
+  );
 }
 
 const noAgent = ({ status }) => (status === 200 ? NOTHING : badge(`Error ${status}`, "bad"));
