@@ -9,6 +9,7 @@ import { setBusy } from "../parts/busy.js";
 import { button, card } from "../parts/controls.js";
 import { field } from "../parts/form.js";
 import { notice } from "../parts/notice.js";
+import { watchInput } from "../parts/unsaved.js";
 import { agentsStep } from "./datasets_import_agents.js";
 import { columnsStep } from "./datasets_import_columns.js";
 import { errorReport, errorTable, importView } from "./datasets_import_report.js";
@@ -106,6 +107,7 @@ export function importCard({ may, signal, onImported }) {
         };
         if (!chosen) replace(columns, steps.columns.element);
         replace(names, list.element);
+        if (!chosen) unchanged();
         replace(report, found.error_count ? errorTable(found, file.name) : null);
         if (!found.error_count && steps.columns.complete() && !list.unknown) return checkFile();
         return null;
@@ -174,9 +176,10 @@ export function importCard({ may, signal, onImported }) {
     replace(columns);
     replace(names);
     replace(report);
+    unchanged();
   }
 
-  return card(
+  const frame = card(
     "Import",
     h(
       "div",
@@ -194,6 +197,9 @@ export function importCard({ may, signal, onImported }) {
       actions,
     ),
   );
+  // Leaving asks once the user has changed what was preselected.
+  const unchanged = watchInput(frame, () => steps && mappingNow());
+  return frame;
 }
 
 /** Read before sending: a file that was changed after its selection cannot be sent. */
