@@ -10,6 +10,8 @@ import { showShortcuts } from "./shortcuts_list.js";
 
 /** Tabs of screens: the screen, the path within it, the tab's title. */
 const TABS = [
+  ["playground", "many", "Many queries"],
+  ["playground", "conversation", "Conversation"],
   ["playground", "outcomes", "Outcomes"],
   ["labeling", "random", "Random sample"],
   ["labeling", "bulk", "Bulk"],
@@ -18,6 +20,7 @@ const TABS = [
   ["models", "fallbacks", "Fallback models"],
   ["models", "classifier", "Classifier"],
   ["models", "challenger", "Challenger"],
+  ["models", "history", "History"],
   ["keys", "users", "Users"],
   ["keys", "teams", "Teams"],
 ];
