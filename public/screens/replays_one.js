@@ -3,6 +3,7 @@
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { count, NOTHING, percent, plural, points, time, usd, words } from "../format.js";
+import { readAgents } from "../parts/agents.js";
 import { badge, button, card, facts, figure, pageHead, progressBar } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
 import { field, formDialog } from "../parts/form.js";
@@ -37,6 +38,7 @@ export async function showReplay({ root, signal, may }, id) {
     else if (replay.n !== null) replace(changed, h("p", { class: "muted" }, "No query changes."));
     return view(replay, may, path, follow);
   };
+  await readAgents(signal); // for their names
   await followJob(body, path, render, { signal });
 }
 

@@ -732,7 +732,7 @@ def test_analytics_keep_their_state_and_export_csv(
     go("analytics")
     page.get_by_label("Range").select_option("7d")
     page.get_by_label("Group by").select_option("agent")
-    expect(page.get_by_role("table", name="By agent")).to_contain_text("it_support")
+    expect(page.get_by_role("table", name="By agent")).to_contain_text("IT Support")
     page.reload()
     settled(page)
     expect(page.get_by_label("Range")).to_have_value("7d")

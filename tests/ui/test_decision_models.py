@@ -65,7 +65,7 @@ def test_the_trace_has_the_ranking_of_each_stage(page: Page, go: Go, seeded: htt
     go(f"logs/{decision['id']}")
     stage = page.get_by_role("listitem").filter(has_text="model call")
     expect(stage).to_contain_text("ranking accepted")
-    expect(stage.locator(".bars")).to_contain_text(f"it_support{shown(decision['confidence'])}")
+    expect(stage.locator(".bars")).to_contain_text(f"IT Support{shown(decision['confidence'])}")
     skipped = page.get_by_role("listitem").filter(has_text="classifier")
     expect(skipped).to_contain_text("skipped: not asked")
     expect(page.get_by_role("listitem").filter(has_text="threshold")).to_contain_text("50 %")
@@ -96,7 +96,8 @@ def test_the_playground_shows_all_probabilities(
     page: Page, go: Go, seeded: httpx.Client, rows: Rows
 ) -> None:
     seeded.post("/v1/models/select", json={"model_id": OMNI}).raise_for_status()
-    agents = [each["id"] for each in seeded.get("/v1/agents").json()["data"] if each["enabled"]]
+    listed = [each for each in seeded.get("/v1/agents").json()["data"] if each["enabled"]]
+    agents = [each["id"] for each in listed]
     query = "My VPN does not connect, and my salary was not paid"
     go("playground")
     page.get_by_label("Query").fill(query)
@@ -105,7 +106,7 @@ def test_the_playground_shows_all_probabilities(
     answer = page.locator("main")
     expect(answer.get_by_text("Decision model", exact=True)).to_be_visible()
     bars = page.locator(".bars").first
-    for name in (*agents, "no agent fits"):
+    for name in (*(each["name"] for each in listed), "no agent fits"):
         expect(bars.get_by_text(name, exact=True)).to_be_visible()
     expect(answer).to_contain_text("decision model probability")
     expect(answer).to_contain_text("Clarifying question needed")

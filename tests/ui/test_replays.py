@@ -42,7 +42,7 @@ def test_changes_are_tried_and_applied(page: Page, go: Go, rows: Rows, api: http
     dialog.get_by_label("Words or phrases").fill("kitchen sink")
     dialog.get_by_label("Agent", exact=True).select_option("hr")
     dialog.get_by_role("button", name="Add to replay").click()
-    expect(changes).to_contain_text("New rule Sinks: words: kitchen sink → hr")
+    expect(changes).to_contain_text("New rule Sinks: words: kitchen sink → Human Resources")
     add(page, "Agent")
     dialog.get_by_label("Agent").select_option("it_support")
     dialog.get_by_role("button", name="Continue").click()
