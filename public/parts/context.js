@@ -1,7 +1,7 @@
 // The turn before a message: what the same words mean depends on it.
 
 import { h } from "../dom.js";
-import { agentName } from "./agents.js";
+import { agentLabel, agentName } from "./agents.js";
 import { field } from "./form.js";
 
 const HEAD = 160; // characters of a text in a table
@@ -64,6 +64,6 @@ export function contextLine({ context }) {
   return h(
     "div",
     { class: "help" },
-    ["After", agent, shown && `“${shown}”`].filter(Boolean).join(" "),
+    ["After", agent && agentLabel(agent), shown && `“${shown}”`].filter(Boolean).join(" "),
   );
 }

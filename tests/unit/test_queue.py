@@ -91,7 +91,7 @@ async def test_the_order_from_most_to_least_worthwhile(product: Product) -> None
     first = items[0]
     assert (first["log_id"], first["agent_id"], first["confidence"]) == (other, "hr", 1.0)
     assert (first["layer"], first["seen"]) == ("llm", 1)
-    assert "it_support" in first["reasons"][0]["text"]
+    assert first["reasons"][0]["text"] == "feedback names IT Support"
 
 
 @pytest.mark.usefixtures("no_agent_is_rare")
@@ -223,7 +223,7 @@ async def test_agents_with_few_labels_come_first(product: Product) -> None:
         ("one for it", 1.5),
         ("one for hr", 0.75),
     ]
-    assert items[1]["reasons"][0]["text"] == "hr has 10 labels, fewer than 20"
+    assert items[1]["reasons"][0]["text"] == "Human Resources has 10 labels, fewer than 20"
 
 
 async def test_what_is_labelled_and_its_near_duplicates_are_left_out(product: Product) -> None:

@@ -149,7 +149,9 @@ async def list_queue(call: Call, query: QueueQuery) -> Page[QueueItem]:
     counts = {row["agent_id"]: int(row["labels"]) for row in labels}
     newest = await read_newest(services)
     readings = await read_window(services, answers, newest)
-    ranked = rank(answers, feedback, audit_samples, counts, readings, signals)
+    agents = (await services.routing.current()).agents
+    names = {agent_id: agent.name for agent_id, agent in agents.items()}
+    ranked = rank(answers, feedback, audit_samples, counts, readings, signals, names=names)
     if query.agent is not None:
         ranked = [one for one in ranked if one.shown["agent_id"] == query.agent]
     different = without_near_duplicates(ranked)

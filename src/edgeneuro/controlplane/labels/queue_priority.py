@@ -23,6 +23,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from edgeneuro.classifier.scorer import Reading
 from edgeneuro.domain.agent import NO_AGENT
@@ -105,6 +106,7 @@ class _Known:
         labels: Mapping[str, int],
         readings: Mapping[str, Reading],
         signals: Rows,
+        names: Mapping[str, str],
     ) -> None:
         self.said: dict[str, list[Row]] = defaultdict(list)
         for one in feedback:
@@ -113,12 +115,19 @@ class _Known:
         for one in signals:
             self.signals[one["log_id"]].append(one)
         self.differing = {each["log_id"]: each["agent_id"] or NO_AGENT for each in audit_samples}
-        self.labels, self.readings = labels, readings
+        self.labels, self.readings, self._names = labels, readings, names
         self._leads = sorted(
             reading.prediction.margin
             for reading in readings.values()
             if reading.prediction is not None
         )
+
+    def name(self, agent_id: str) -> str:
+        """Of the agent, for a text; a deleted one has its id alone."""
+        return self._names.get(agent_id, agent_id)
+
+    def named(self, agent_ids: Iterable[str]) -> str:
+        return ", ".join(sorted(map(self.name, agent_ids)))
 
     def surer(self, margin: float) -> float:
         """The share of the questions of which the classifier is surer."""
@@ -132,13 +141,15 @@ def rank(
     labels: Mapping[str, int],
     readings: Mapping[str, Reading],
     signals: Rows = (),
+    *,
+    names: Mapping[str, str] = MappingProxyType({}),
 ) -> list[QueueEntry]:
     """The questions behind these answers (newest first), the most worthwhile first. `readings` are
-    by query hash."""
+    by query hash, `names` those of the agents, by id."""
     by_question: dict[str, list[Row]] = defaultdict(list)
     for answer in answers:
         by_question[answer["query_hash"]].append(answer)
-    known = _Known(feedback, audit_samples, labels, readings, signals)
+    known = _Known(feedback, audit_samples, labels, readings, signals, names)
     questions = [_question(rows, known) for rows in by_question.values()]
     return sorted(questions, key=lambda question: -question.score)  # stable: newest stay first
 
@@ -153,24 +164,26 @@ def _question(rows: list[Row], known: _Known) -> QueueEntry:
     prediction = reading.prediction
     others -= chosen
     if len(chosen | others) > 1:
-        text = f"it was answered with {', '.join(sorted(chosen))}"
+        text = f"it was answered with {known.named(chosen)}"
         if others:
-            text += f"; the layer that did not answer chose {', '.join(sorted(others))}"
+            text += f"; the layer that did not answer chose {known.named(others)}"
         reasons.append(_reason("disagreement", text))
     if prediction is not None:
         surer = known.surer(prediction.margin)
         text = f"the classifier is surer of {surer:.0%} of the recent questions; here"
-        text += f" {prediction.agent_id} is {prediction.margin:.2f} before {prediction.second_id}"
+        best, second = known.name(prediction.agent_id), known.name(prediction.second_id or NO_AGENT)
+        text += f" {best} is {prediction.margin:.2f} before {second}"
         unsure = _reason("classifier_unsure", text, surer)
         if unsure.weight > 0:
             reasons.append(unsure)
         # It has an agent for every question: where none was found, that it differs says nothing.
         if chosen and not {prediction.agent_id, NO_AGENT} & chosen:
-            text = f"the classifier would choose {prediction.agent_id}"
+            text = f"the classifier would choose {known.name(prediction.agent_id)}"
             reasons.append(_reason("classifier_differs", text))
     few = known.labels.get(_chosen(shown) or "", MIN_LABELS)
     if few < MIN_LABELS:
-        text = f"{_chosen(shown)} has {few} labels, fewer than {MIN_LABELS}"
+        name, plural = known.name(_chosen(shown) or ""), "" if few == 1 else "s"
+        text = f"{name} has {few} label{plural}, fewer than {MIN_LABELS}"
         reasons.append(_reason("rare_agent", text, 1 - few / MIN_LABELS))
     if len(rows) > 1:
         share = min(1, math.log(len(rows)) / math.log(_FULLY_FREQUENT))
@@ -183,8 +196,8 @@ def _question(rows: list[Row], known: _Known) -> QueueEntry:
 
 def _reasons(row: Row, known: _Known) -> list[QueueReason]:
     """What this one answer has to say for a label."""
-    reasons = _feedback_reasons(row, known.said.get(row["id"], []))
-    reasons += _signal_reasons(known.signals.get(row["id"], []))
+    reasons = _feedback_reasons(row, known)
+    reasons += _signal_reasons(known.signals.get(row["id"], []), known)
     if row["reason"] in _FALLBACKS:
         code, text = _FALLBACKS[row["reason"]]
         reasons.append(_reason(code, text))
@@ -198,10 +211,11 @@ def _reasons(row: Row, known: _Known) -> list[QueueReason]:
     return reasons
 
 
-def _feedback_reasons(row: Row, said: Iterable[Row]) -> list[QueueReason]:
+def _feedback_reasons(row: Row, known: _Known) -> list[QueueReason]:
+    said = known.said.get(row["id"], [])
     others = [one for one in said if one["correct_agent"] not in (None, row["agent_id"])]
     if others:
-        names = ", ".join(sorted({one["correct_agent"] for one in others}))
+        names = known.named({one["correct_agent"] for one in others})
         return [_by_keys(_reason("feedback_other_agent", f"feedback names {names}"), others)]
     down = [one for one in said if one["value"] == "down"]
     if down:
@@ -210,12 +224,12 @@ def _feedback_reasons(row: Row, said: Iterable[Row]) -> list[QueueReason]:
     return []
 
 
-def _signal_reasons(signals: Iterable[Row]) -> list[QueueReason]:
+def _signal_reasons(signals: Iterable[Row], known: _Known) -> list[QueueReason]:
     kinds = {signal["kind"]: signal["agent_id"] for signal in signals}
     refused = [str(agent_id) for kind, agent_id in kinds.items() if kind in MISROUTES]
     reasons = []
     if refused:
-        text = f"it was said that this is not for {', '.join(sorted(set(refused)))}"
+        text = f"it was said that this is not for {known.named(set(refused))}"
         reasons.append(_reason("misrouted", text))
     reactions = [text for kind, text in _REACTIONS.items() if kind in kinds]
     if reactions:
