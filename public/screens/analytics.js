@@ -162,7 +162,7 @@ function figures({ totals, refusals }, before) {
   const moved = (name) => (before ? changeInPoints(totals[name], before[name]) : null);
   return h(
     "div",
-    { class: "figures" },
+    { class: "figures figures-five" },
     figure("Requests", compact(totals.requests), {
       info: DEFINITIONS.requests,
       note: changed((each) => each.requests),

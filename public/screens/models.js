@@ -108,7 +108,7 @@ function current(selection, { may, show }) {
   const back = selection.previous && selection.previous !== selection.active;
   return h(
     "section",
-    { class: "card spread" },
+    { class: "card spread selection" },
     facts([
       ["Active model", h("strong", { class: "wrap" }, selection.active)],
       ["Previous", selection.previous],
