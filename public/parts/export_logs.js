@@ -2,7 +2,7 @@
 
 import { ApiError, call } from "../api.js";
 import { NO_AGENT } from "./agents.js";
-import { csv } from "./controls.js";
+import { csv } from "./csv.js";
 import { isMisrouted } from "./misroutes.js";
 
 const ROWS_PER_REQUEST = 5_000;

@@ -2,7 +2,8 @@
 
 import { h } from "../dom.js";
 import { count, NOTHING, plural } from "../format.js";
-import { button, csv, save } from "../parts/controls.js";
+import { button, save } from "../parts/controls.js";
+import { csv } from "../parts/csv.js";
 import { errorPanel } from "../parts/loading.js";
 import { table } from "../parts/table.js";
 

@@ -238,3 +238,20 @@ def test_suggested_agents_have_ids_of_their_own() -> None:
     assert (found[2].name, found[2].description) == ("Lost Card", "Queries about lost Card.")
     assert AgentNames([]).similar("out-of-scope") == "none"
     assert suggestions.suggest("  ", None) is None
+
+
+async def test_half_a_surrogate_pair_is_shown_as_a_question_mark_or_refused(
+    product: Product,
+) -> None:
+    """JSON can say it, an answer cannot."""
+    file = (
+        b'{"query": "a \\ud800", "agent": "hr", "\\ud800": 1}\n'
+        b'{"query": "b", "agent": "x\\ud800"}\n'
+    )
+    found = await preview(product, file)
+    assert [each["name"] for each in found["columns"]] == ["query", "agent"]
+    assert found["columns"][0]["samples"] == ["a ?", "b"]
+    assert [each["name"] for each in found["agents"]] == ["hr"]
+    assert "half a surrogate pair" in found["errors"][0]["message"]
+    imported = await product.call("POST", IMPORT, file)
+    assert imported.status == 400, imported.text

@@ -21,6 +21,7 @@ TABLE: dict[str, tuple[str, int, str | None]] = {
     "POST /v1/systemone": ("route", 400, "missing_field"),
     "POST /v1/decisions/{decision_id}/reroute": ("route", 404, "unknown_decision"),
     "POST /v1/feedback": ("route", 400, "missing_field"),
+    "DELETE /v1/feedback/{decision_id}": ("route", 404, "no_feedback"),
     "GET /v1/sessions/{session_id}": ("any", 404, "unknown_session"),
     "DELETE /v1/sessions/{session_id}": ("route", 404, "unknown_session"),
     "GET /v1/models": ("any", 200, None),
@@ -69,6 +70,7 @@ TABLE: dict[str, tuple[str, int, str | None]] = {
     "POST /v1/jobs/{job_id}/cancel": ("admin", 404, "unknown_job"),
     "GET /v1/classifiers": ("read", 200, None),
     "POST /v1/classifiers": ("admin", 202, None),
+    "GET /v1/classifiers/{classifier_id}/curve": ("read", 404, "unknown_classifier"),
     "GET /v1/classifiers/{classifier_id}": ("read", 404, "unknown_classifier"),
     "POST /v1/classifiers/{classifier_id}/cancel": ("admin", 404, "unknown_classifier"),
     "DELETE /v1/classifiers/{classifier_id}": ("admin", 404, "unknown_classifier"),
@@ -87,6 +89,7 @@ TABLE: dict[str, tuple[str, int, str | None]] = {
     "POST /v1/rules": ("admin", 400, "missing_field"),
     "POST /v1/rules/test": ("admin", 400, "missing_field"),
     "POST /v1/outcomes/preview": ("read", 200, None),
+    "POST /v1/outcomes/curve": ("read", 400, "missing_field"),
     "GET /v1/rules/{rule_id}": ("read", 404, "unknown_rule"),
     "PATCH /v1/rules/{rule_id}": ("admin", 404, "unknown_rule"),
     "DELETE /v1/rules/{rule_id}": ("admin", 404, "unknown_rule"),
@@ -116,6 +119,7 @@ TABLE: dict[str, tuple[str, int, str | None]] = {
     "DELETE /v1/cache": ("admin", 200, None),
     "GET /v1/logs": ("read", 200, None),
     "GET /v1/logs/export": ("read", 200, None),
+    "GET /v1/logs/histogram": ("read", 200, None),
     "GET /v1/logs/{log_id}": ("read", 404, "unknown_log"),
     "PUT /v1/logs/{log_id}/label": ("label", 400, "missing_field"),
     "DELETE /v1/logs/{log_id}/label": ("label", 404, "unknown_log"),
@@ -135,6 +139,7 @@ TABLE: dict[str, tuple[str, int, str | None]] = {
     "GET /v1/datasets/export": ("read", 200, None),
     "GET /v1/datasets/stats": ("read", 200, None),
     "POST /v1/datasets/import": ("label", 400, "invalid_lines"),
+    "POST /v1/datasets/import/preview": ("label", 200, None),
     "GET /v1/datasets/imports": ("read", 200, None),
     "GET /v1/datasets/imports/{import_id}": ("read", 404, "unknown_import"),
     "DELETE /v1/datasets/imports/{import_id}": ("label", 404, "unknown_import"),
@@ -290,7 +295,7 @@ async def test_a_caller_is_told_who_it_is_and_what_it_may(
 
 
 # A body, because their input is too large for a query string; they change nothing.
-READING_POSTS = {"/v1/evaluations/estimate", "/v1/outcomes/preview"}
+READING_POSTS = {"/v1/evaluations/estimate", "/v1/outcomes/curve", "/v1/outcomes/preview"}
 
 
 def test_reading_and_changing_are_apart() -> None:

@@ -333,7 +333,7 @@ CELLS = ["=1", "+1", "-1", "@x", "\t=1", "\r=1", "\n=1", "\uff1d1", "\uff0b1", "
 
 def test_no_cell_of_a_csv_file_begins_as_a_formula() -> None:
     program = (
-        f'import {{ csv }} from "{(ROOT / "public/parts/controls.js").as_uri()}";'
+        f'import {{ csv }} from "{(ROOT / "public/parts/csv.js").as_uri()}";'
         f"console.log(JSON.stringify(csv([{json.dumps([*CELLS, 'plain', -1])}])));"
     )
     command = [str(node()), "--no-warnings", "--input-type=module", "--eval", program]

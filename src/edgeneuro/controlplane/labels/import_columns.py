@@ -78,7 +78,7 @@ class ColumnStats:
             self.plain = False
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         self.characters += len(text)
-        text = text[:_SAMPLE_CHARACTERS].strip()
+        text = writable(text[:_SAMPLE_CHARACTERS].strip())
         self.values[text] = self.values.get(text, 0) + 1
         if len(self.samples) < _MAX_SAMPLES and text not in self.samples:
             self.samples.append(text)
@@ -93,11 +93,17 @@ class ColumnStats:
         return 2 * len(self.values) <= self.filled
 
 
+def writable(text: str) -> str:
+    """The text with "?" for each half of a surrogate pair, which no answer can hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def column_stats(rows: Iterable[Row]) -> dict[str, ColumnStats]:
     found: dict[str, ColumnStats] = {}
     for row in rows:
         for name, value in row.items():
-            if name in found or (len(found) < MAX_COLUMNS and len(name) <= MAX_NAME_CHARACTERS):
+            fits = len(name) <= MAX_NAME_CHARACTERS and writable(name) == name
+            if name in found or (len(found) < MAX_COLUMNS and fits):
                 found.setdefault(name, ColumnStats()).add(value)
     return found
 

@@ -15,6 +15,7 @@ from edgeneuro.controlplane.labels.import_columns import (
     ColumnStats,
     column_stats,
     guess_columns,
+    writable,
 )
 from edgeneuro.controlplane.labels.import_question import is_exported, read_agent, read_question
 from edgeneuro.controlplane.labels.import_rows import Row, RowFault, file_rows
@@ -174,6 +175,8 @@ def _count(agents: dict[str, _Named], row: Row, description: Any, names: AgentNa
         raise RowFault(
             param, f"{param}: a name of an agent has at most {MAX_NAME_CHARACTERS} characters"
         )
+    if writable(agent) != agent:
+        raise RowFault(param, f"{param}: it holds half a surrogate pair; remove it")
     named = agents.get(agent)
     if named is None:
         if len(agents) == _MAX_COUNTED:
@@ -181,7 +184,7 @@ def _count(agents: dict[str, _Named], row: Row, description: Any, names: AgentNa
         named = agents[agent] = _Named()
     named.rows += 1
     if named.description is None and isinstance(description, str) and description.strip():
-        named.description = description.strip()
+        named.description = writable(description.strip())
     if len(named.samples) < _MAX_SAMPLES:
         sample = _query_of(row, names)
         if sample and sample not in named.samples:
@@ -193,7 +196,7 @@ def _query_of(row: Row, names: AgentNames) -> str | None:
         query = read_question(row, names.find).query
     except RowFault:
         return None  # the import says what is wrong
-    return query.strip()[:_SAMPLE_CHARACTERS] if isinstance(query, str) else None
+    return writable(query.strip()[:_SAMPLE_CHARACTERS]) if isinstance(query, str) else None
 
 
 def _named(name: str, found: _Named, names: AgentNames, suggestions: Suggestions) -> NamedAgent:
