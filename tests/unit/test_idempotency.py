@@ -203,7 +203,9 @@ async def test_openapi_says_where_it_holds(product: Product) -> None:
     # Names of adapters are unique, and an import that is repeated writes nothing twice.
     uploads = ("/v1/loras", "/v1/loras/preflight", "/v1/datasets/import")
     answers = ("/v1/route", "/v1/chat/completions", "/v1/decisions", "/v1/systemone")
-    reading = ("/v1/rules/test", "/v1/outcomes/preview", "/v1/outcomes/curve")
-    reading += ("/v1/evaluations/estimate", "/v1/datasets/import/preview")
+    reading = (
+        *("/v1/rules/test", "/v1/outcomes/preview", "/v1/outcomes/curve"),
+        *("/v1/evaluations/estimate", "/v1/datasets/import/preview"),
+    )
     repeatable = (*answers, "/v1/feedback", *reading, *uploads)
     assert said == posts - {("POST", path) for path in repeatable}
