@@ -311,9 +311,9 @@ def test_an_adapter_that_does_not_fit_is_not_uploaded(
 
 
 def test_an_evaluation_from_the_form_to_its_results(
-    page: Page, go: Go, rows: Rows, api: httpx.Client
+    page: Page, go: Go, rows: Rows, seeded: httpx.Client
 ) -> None:
-    label(api)
+    label(seeded)
     go("evaluations")
     page.get_by_role("button", name="New evaluation").click()
     dialog = page.get_by_role("dialog")
