@@ -167,4 +167,5 @@ def test_another_target_of_a_classifier_is_compared_and_used(
     assert json.loads(options)["target"] == first["target"]
     # What it would learn the one before it has learned of the same labels.
     seeded.post(f"/v1/classifiers/{newest}/cancel")
+    seeded.delete(f"/v1/classifiers/{newest}").raise_for_status()
     seeded.patch("/v1/config", json={"classifier_target": None}).raise_for_status()
