@@ -67,7 +67,7 @@ function singleView(agents, queue, stats, signal) {
   const act = {
     label: (agentId) => queue.label(agentId),
     confirm: () => {
-      const decided = decisionOf(queue.current);
+      const decided = decisionOf(queue.current, agents);
       if (decided !== undefined) queue.label(decided);
     },
     skip: () => queue.skip(),
@@ -102,7 +102,7 @@ function singleView(agents, queue, stats, signal) {
       keys: SUGGESTION_KEYS,
       text: "Label with a suggestion",
       run: ifShown((key) => {
-        const id = suggested(queue.current, key);
+        const id = suggested(queue.current, key, agents);
         return id === undefined ? false : act.label(id);
       }),
     },

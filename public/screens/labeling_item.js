@@ -14,21 +14,30 @@ const MAX_WITHOUT_SEARCH = 9;
 const FULL = "edgeneuro.full_descriptions";
 const NONE = { id: null, name: OUT_OF_SCOPE, description: "No agent is right for this query." };
 
-/** The agent that the router decided on, null if it found that none fits; undefined: it did not decide. */
-export function decisionOf({ stream, agent_id, layer, reason }) {
+/**
+ * The agent that the router decided on, null if it found that none fits; undefined: it did not decide, or the
+ * agent was deleted since.
+ */
+export function decisionOf({ stream, agent_id, layer, reason }, agents) {
   if (stream === "random") return undefined; // shown blind
   if (reason === "out_of_scope") return null;
-  return layer === "fallback" || agent_id === null ? undefined : agent_id;
+  return layer === "fallback" || !exists(agents, agent_id) ? undefined : agent_id;
 }
 
+const exists = (agents, id) => agents.some((agent) => agent.id === id);
+
 /** The agent that the key of a suggestion chooses: an id or null; undefined if there is none. */
-export const suggested = ({ suggestions }, key) =>
-  suggestions[SUGGESTION_KEYS.indexOf(key)]?.agent_id;
+export const suggested = (item, key, agents) =>
+  suggestionsOf(item, agents)[SUGGESTION_KEYS.indexOf(key)]?.agent_id;
+
+/** Those that can be a label: a deleted agent cannot. */
+const suggestionsOf = ({ suggestions }, agents) =>
+  suggestions.filter(({ agent_id: id }) => id === null || exists(agents, id));
 
 /** `keyed` are [key, agent]. A blind item shows only the query and the turn before it. */
 export function itemView(item, keyed, agents, act) {
   const blind = item.stream === "random";
-  const decided = decisionOf(item);
+  const decided = decisionOf(item, agents);
   const choices = [...keyed.filter(([key]) => key !== null), ["0", NONE]];
   return h(
     "section",
@@ -91,14 +100,15 @@ const reasonText = ({ text, key_ids: keys }) =>
   keys.length ? `${text} (by ${keys.join(", ")})` : text;
 
 /** The most probable agents with their scores; null if there are none. */
-function suggestionsView({ suggestions }, agents, act) {
+function suggestionsView(item, agents, act) {
+  const suggestions = suggestionsOf(item, agents);
   if (!suggestions.length) return null;
   const agentOf = (id) => (id === null ? NONE : agents.find((agent) => agent.id === id));
   return h(
     "div",
     { class: "choices suggestions", role: "group", "aria-label": "Suggestions" },
     suggestions.map(({ agent_id: id, score, stage }, place) =>
-      choice(SUGGESTION_KEYS[place].toUpperCase(), agentOf(id) ?? { id, name: id }, act, {
+      choice(SUGGESTION_KEYS[place].toUpperCase(), agentOf(id), act, {
         score: `${percent(score)} by ${stageName(stage)}`,
       }),
     ),

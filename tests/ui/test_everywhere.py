@@ -57,7 +57,7 @@ def test_the_command_palette(page: Page, palette: Locator, seeded: httpx.Client)
     job = seeded.get("/v1/jobs?kind=evaluation").json()["data"][0]
     palette.fill(job["id"])
     page.keyboard.press("Enter")
-    expect(page).to_have_url(re.compile(f"#/evaluations/{job['resource_id']}$"))
+    expect(page).to_have_url(re.compile(rf"#/evaluations/{job['resource_id']}(\?|$)"))
 
 
 def test_the_list_of_shortcuts(page: Page, go: Go) -> None:

@@ -140,7 +140,7 @@ def test_the_turn_before_is_shown_and_makes_another_question(
     [(context,)] = until(lambda: rows(sql, query))
     assert "Which bilby" in context
     go("labeling/labels")
-    expect(page.get_by_text("After it_support “Which bilby, <b>A</b> or B?”")).to_be_visible()
+    expect(page.get_by_text("After IT Support “Which bilby, <b>A</b> or B?”")).to_be_visible()
     [(log_id,)] = rows("SELECT id FROM logs WHERE context LIKE '%Feed a bilby%'")
     go(f"logs/{log_id}")
     expect(page.get_by_role("group", name="Previous turn")).to_have_text("User: Feed a bilby")
@@ -377,6 +377,8 @@ def test_a_conflict_is_shown_resolved_and_undone(
         api.post("/v1/labels", json=[item], headers=headers).raise_for_status()
     go("labeling/labels")
     page.get_by_label("Agreement").select_option("true")
+    expect(page).to_have_url(re.compile("conflicts=true"))
+    settled(page)
     row = page.get_by_role("row").filter(has_text=query)
     expect(row.get_by_text("conflict", exact=True)).to_be_visible()
     expect(row.locator("li")).to_have_count(2)
