@@ -21,7 +21,7 @@ def route(client: httpx.Client, **fields: Any) -> httpx.Response:
 
 @pytest.fixture(autouse=True)
 def closed_breakers(client: httpx.Client) -> Iterator[None]:
-    """Any change of the settings closes them. On a busy machine calls take longer than elsewhere."""
+    """Any change of the settings closes them. On a busy machine calls take longer."""
     settings = {"max_retries": 1, "time_budget_ms": 12_000}
     client.patch("/v1/config", json=settings).raise_for_status()
     yield
