@@ -4,7 +4,7 @@
 import { h } from "../dom.js";
 import { count as shown } from "../format.js";
 
-const MOST_HORIZONTAL = 5; // columns; the heads of more are vertical
+const MAX_HORIZONTAL = 5; // columns; the heads of more are vertical
 const LEVELS = 5;
 const MOVES = {
   ArrowRight: [0, 1],
@@ -55,7 +55,7 @@ export function heatTable({
     "table",
     {
       class: "confusion",
-      "data-vertical": columns.length > MOST_HORIZONTAL ? "true" : null,
+      "data-vertical": columns.length > MAX_HORIZONTAL ? "true" : null,
       onkeydown: (event) => move(table, event),
     },
     h("caption", { class: "help" }, caption),

@@ -12,7 +12,7 @@ import { notice } from "./notice.js";
 const STEP = 10; // labels after which it is read again
 const NAMED = 5; // agents that miss labels
 
-/** `note(given)` tells how many labels this page has given and saved so far. */
+/** `note(given)` takes how many labels this page has given and saved so far. */
 export function trainNow(agents, signal) {
   const element = h("div", { "aria-live": "off" });
   let read = 0; // labels that were given when it was read last

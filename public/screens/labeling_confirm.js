@@ -13,7 +13,7 @@ import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
 import { address } from "../router.js";
 
-const LEAST = 0.95;
+const DEFAULT_CONFIDENCE = 0.95;
 const REMOVED_AT_ONCE = 1000; // labels of a request
 
 let last = null; // what was confirmed last, {agent, ids}: it can be taken back until the page is reloaded
@@ -35,7 +35,7 @@ export function confirmCard(agents, { signal, onChange }) {
       min: 0.5,
       max: 1,
       step: "any",
-      value: LEAST,
+      value: DEFAULT_CONFIDENCE,
     }),
   ];
   const found = h("div", {});

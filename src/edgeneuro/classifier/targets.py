@@ -2,7 +2,7 @@
 held-out questions.
 
 Each point is measured as the metrics are (calibration.py): its thresholds, which differ between
-agents, are chosen anew for its target, and each question is judged by those that others chose."""
+agents, are chosen for its target, and each question is judged by those that others chose."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -67,15 +67,15 @@ def named(query: LogsFilter) -> Conditions:
 def facts(query: LogsFilter) -> Conditions:
     """The conditions that need the rows themselves."""
     wanted = Conditions()
-    equal = {
-        "agent_id": query.agent,
-        "layer": query.layer,
-        "reason": query.reason,
-        "key_id": query.key,
-    }
-    for column, value in equal.items():
-        if value is not None:
-            wanted.add(f"logs.{column} = ?", value)
+    wanted.add_equal(
+        "logs",
+        {
+            "agent_id": query.agent,
+            "layer": query.layer,
+            "reason": query.reason,
+            "key_id": query.key,
+        },
+    )
     if query.router is not None:
         named = None if query.router == DEFAULT_ROUTER else query.router
         wanted.add("logs.router IS ?", named)

@@ -137,15 +137,15 @@ def _filters(wanted: ReplayFilter) -> Conditions:
     conditions = Conditions()
     if wanted.router is not None:
         conditions.add("coalesce(logs.router, ?) = ?", DEFAULT_ROUTER, wanted.router)
-    equal = {
-        "agent_id": wanted.agent,
-        "layer": wanted.layer,
-        "reason": wanted.reason,
-        "key_id": wanted.key,
-    }
-    for column, value in equal.items():
-        if value is not None:
-            conditions.add(f"logs.{column} = ?", value)
+    conditions.add_equal(
+        "logs",
+        {
+            "agent_id": wanted.agent,
+            "layer": wanted.layer,
+            "reason": wanted.reason,
+            "key_id": wanted.key,
+        },
+    )
     if wanted.labelled is not None:
         conditions.add(
             f"{'' if wanted.labelled else 'NOT '}EXISTS (SELECT 1 FROM current_labels AS c"

@@ -73,6 +73,12 @@ class Conditions:
         self._parts.append(sql)
         self.values += values
 
+    def add_equal(self, table: str, wanted: Mapping[str, Value]) -> None:
+        """For each column with a value: the rows that have it."""
+        for column, value in wanted.items():
+            if value is not None:
+                self.add(f"{table}.{column} = ?", value)
+
     def add_all(self, others: "Conditions") -> None:
         self._parts += others._parts
         self.values += others.values

@@ -17,7 +17,12 @@ from edgeneuro.controlplane.labels.import_columns import (
     guess_columns,
     writable,
 )
-from edgeneuro.controlplane.labels.import_question import is_exported, read_agent, read_question
+from edgeneuro.controlplane.labels.import_question import (
+    is_exported,
+    read_agent,
+    read_question,
+    require_writable,
+)
 from edgeneuro.controlplane.labels.import_rows import Row, RowFault, file_rows
 from edgeneuro.controlplane.labels.import_text import open_file
 from edgeneuro.controlplane.labels.imports import (
@@ -175,8 +180,7 @@ def _count(agents: dict[str, _Named], row: Row, description: Any, names: AgentNa
         raise RowFault(
             param, f"{param}: a name of an agent has at most {MAX_NAME_CHARACTERS} characters"
         )
-    if writable(agent) != agent:
-        raise RowFault(param, f"{param}: it holds half a surrogate pair; remove it")
+    require_writable(param, agent)
     named = agents.get(agent)
     if named is None:
         if len(agents) == _MAX_COUNTED:

@@ -43,8 +43,7 @@ class RowQuestion(NamedTuple):
 def read_question(row: Row, find_agent: FindAgent) -> RowQuestion:
     found = _read_question(row, find_agent)
     previous = found.previous
-    if _SURROGATE.search(f"{previous.user or ''}{previous.assistant or ''}"):
-        raise RowFault("context", "context: it holds half a surrogate pair; remove it")
+    require_writable("context", f"{previous.user or ''}{previous.assistant or ''}")
     return found
 
 
@@ -114,8 +113,7 @@ def checked_query(query: object) -> str:
         raise RowFault("query", f"query: it must have 1 to {MAX_QUERY_CHARACTERS:,} characters")
     if "\0" in query:
         raise RowFault("query", "query: it must not hold the character U+0000; remove it")
-    if _SURROGATE.search(query):
-        raise RowFault("query", "query: it holds half a surrogate pair; remove it")
+    require_writable("query", query)
     return query
 
 
@@ -142,6 +140,12 @@ def read_message_text(text: str) -> tuple[str, PreviousTurn] | None:
             if all(value is None or isinstance(value, str) for value in turn.values()):
                 return (query, previous) if message_text(query, previous) == text else None
     return None
+
+
+def require_writable(param: str, text: str) -> None:
+    """No answer and no column of D1 can hold half a surrogate pair, which JSON can say."""
+    if _SURROGATE.search(text):
+        raise RowFault(param, f"{param}: it holds half a surrogate pair; remove it")
 
 
 def read_agent(row: Row) -> tuple[str, Any]:
