@@ -61,10 +61,9 @@ export function alertList(found, requests) {
 }
 
 async function queueAlerts({ signal }) {
-  const queue = await api("GET", "/v1/labels/queue", { query: { limit: 100 }, signal });
-  const waiting = queue.data.length;
-  if (!waiting) return [];
-  const text = `${waiting === 100 ? "100+ requests" : plural(waiting, "request")} to review.`;
+  const { questions } = await api("GET", "/v1/labels/queue/size", { signal });
+  if (!questions) return [];
+  const text = `${plural(questions, "question")} to review.`;
   return [{ kind: "accent", text, href: "#/labeling", action: "Label" }];
 }
 

@@ -25,6 +25,7 @@ const HOUR_MS = 3_600_000;
 const RANGES = { "24h": ["24 hours", 24], "7d": ["7 days", 168], "30d": ["30 days", 720] };
 const MAX_HOURS_BY_HOUR = 168;
 const SAVINGS_DAYS = 14;
+const TOTALS = "/v1/analytics/totals";
 const RECENT = 8;
 const SHOWN_AGENTS = 20; // those with most requests
 const LIVE_MS = 5_000;
@@ -74,7 +75,7 @@ export async function open({ root, query, signal, may }) {
       ),
       load(
         saved,
-        () => api("GET", "/v1/analytics", { query: savingsRange(), signal }),
+        () => api("GET", TOTALS, { query: savingsRange(), signal }),
         ({ savings }) => savingsByDay(savings, signal),
         options,
       ),
@@ -137,19 +138,19 @@ export async function open({ root, query, signal, may }) {
 function savingsRange() {
   const first = new Date(Date.now() - (SAVINGS_DAYS - 1) * 86_400_000);
   first.setUTCHours(0, 0, 0, 0);
-  return { from: first.toISOString(), interval: "day" };
+  return { from: first.toISOString() };
 }
 
-/** The analytics of the range and of the one before it, which is as long. */
+/** The analytics of the range, and the totals of the one before it, which is as long. */
 function readAnalytics(range, signal) {
   const [, hours] = RANGES[range];
   const end = Date.now();
   const [from, earlier] = [1, 2].map((n) => new Date(end - n * hours * HOUR_MS).toISOString());
   const interval = hours > MAX_HOURS_BY_HOUR ? "day" : "hour";
-  const read = (query) => api("GET", "/v1/analytics", { query, signal });
+  const read = (path, query) => api("GET", path, { query, signal });
   return {
-    now: read({ from, interval, group_by: "agent" }),
-    before: read({ from: earlier, to: from, interval: "day" }),
+    now: read("/v1/analytics", { from, interval, group_by: "agent" }),
+    before: read(TOTALS, { from: earlier, to: from }),
   };
 }
 

@@ -236,6 +236,13 @@ async def test_all_adds_up_to_the_log_rows(
         for group_by in groups:
             said = await ask(product, start, stop, interval=interval, group_by=group_by)
             assert_analytics(said, rows, step)
+        query = f"from={rfc3339(start)}&to={rfc3339(stop)}"
+        short = (await product.call("GET", f"/v1/analytics/totals?{query}")).json()
+        assert short["totals"].items() <= said["totals"].items()
+        assert short["totals"]["requests"] > 0
+        assert {name: short[name] for name in ("from", "to", "savings")} == {
+            name: said[name] for name in ("from", "to", "savings")
+        }
 
 
 async def test_routed_answers_are_counted_as_they_are_logged(product: Product) -> None:
@@ -276,6 +283,12 @@ async def test_an_empty_installation_has_zeros(product: Product) -> None:
     assert_analytics(said, [], DAY)
     assert said["groups"] == []
     assert said["totals"]["accuracy"]["accuracy"] is None
+
+
+async def test_the_totals_of_an_empty_installation_are_zeros(product: Product) -> None:
+    said = (await product.call("GET", "/v1/analytics/totals")).json()
+    assert (said["totals"]["requests"], said["totals"]["latency_ms"]["p95"]) == (0, None)
+    assert (said["savings"]["calls"], len(said["savings"]["by_day"])) == (0, 2)
 
 
 async def test_every_metric_says_what_it_counts(product: Product) -> None:

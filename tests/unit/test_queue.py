@@ -29,6 +29,11 @@ async def queue(product: Product, query: str = "") -> list[dict[str, Any]]:
     return data
 
 
+async def size(product: Product) -> int:
+    questions: int = (await product.call("GET", "/v1/labels/queue/size")).json()["questions"]
+    return questions
+
+
 async def judge(product: Product, log_id: str, value: str, correct: str | None = None) -> None:
     """By the admin, whose corrections would be labels, or with one by a key that may only ask."""
     body = {"decision_id": log_id, "value": value, "correct_agent": correct}
@@ -88,6 +93,7 @@ async def test_the_order_from_most_to_least_worthwhile(product: Product) -> None
         assert item["score"] == round(sum(reason["weight"] for reason in item["reasons"]), 3)
         assert all(reason["text"] for reason in item["reasons"])
     assert items == await queue(product)
+    assert await size(product) == len(items)
     first = items[0]
     assert (first["log_id"], first["agent_id"], first["confidence"]) == (other, "hr", 1.0)
     assert (first["layer"], first["seen"]) == ("llm", 1)
@@ -231,6 +237,7 @@ async def test_what_is_labelled_and_its_near_duplicates_are_left_out(product: Pr
     for query in ("My VPN is down", "my  vpn is DOWN", "Is my VPN down?", "The VPN is up"):
         await ask(product, query)
     assert [item["query"] for item in await queue(product)] == ["The VPN is up"]
+    assert await size(product) == 1
 
 
 async def test_near_duplicates_of_each_other_come_once_the_best_of_them(product: Product) -> None:
@@ -239,12 +246,14 @@ async def test_near_duplicates_of_each_other_come_once_the_best_of_them(product:
     await judge(product, down, "down")
     await ask(product, "Can you book two flights, please")
     assert [item["log_id"] for item in await queue(product)] == [down]
+    assert await size(product) == 1
 
 
 async def test_a_label_taken_away_brings_the_question_back(product: Product) -> None:
     log_id = await ask(product, "Leave?")
     await product.call("PUT", f"/v1/logs/{log_id}/label", {"agent_id": None})
     assert await queue(product) == []
+    assert await size(product) == 0
     await product.call("DELETE", f"/v1/logs/{log_id}/label")
     assert [item["log_id"] for item in await queue(product)] == [log_id]
 

@@ -73,6 +73,10 @@ def test_the_sums_are_those_of_the_log_rows(client: httpx.Client, answered: set[
     for name in ADDITIVE:
         assert sum(period[name] for period in said["series"]) == totals[name]
         assert sum(group[name] for group in said["groups"]) == totals[name]
+    bounds = {"from": said["from"], "to": said["to"]}
+    alone = client.get("/v1/analytics/totals", params=bounds).json()
+    assert alone["totals"].items() <= totals.items()
+    assert alone["savings"] == said["savings"]
 
 
 def test_savings_are_counted_and_estimated(client: httpx.Client, answered: set[str]) -> None:

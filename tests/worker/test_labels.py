@@ -153,6 +153,7 @@ def test_feedback_moves_a_question_to_the_front_until_it_is_labelled(client: htt
     asks = {"authorization": f"Bearer {made['key']}"}
     given = client.post("/v1/feedback", json=body, headers=asks)
     assert (given.status_code, given.json()["labelled"]) == (201, False)
+    waiting = client.get("/v1/labels/queue/size").json()["questions"]
     front = client.get("/v1/labels/queue", params={"limit": 5}).json()["data"][0]
     assert front["log_id"] == log_id
     assert front["reasons"][0]["code"] == "feedback_other_agent"
@@ -160,6 +161,7 @@ def test_feedback_moves_a_question_to_the_front_until_it_is_labelled(client: htt
     # From a key that may label it is the label.
     assert client.post("/v1/feedback", json=body).json()["labelled"] is True
     assert client.get(f"/v1/logs/{log_id}").json()["label"]["agent_id"] == other
+    assert client.get("/v1/labels/queue/size").json()["questions"] == waiting - 1
     queued = client.get("/v1/labels/queue", params={"limit": 100}).json()["data"]
     # The random sample among them is of all questions, labeled ones too.
     assert log_id not in [item["log_id"] for item in queued if item["stream"] == "hard"]

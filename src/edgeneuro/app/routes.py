@@ -233,6 +233,7 @@ ROUTES = (
     Route("POST",   "/v1/labels",                 labels.label_many,     LABEL,
           max_body_bytes=_BULK_BYTES),
     Route("GET",    "/v1/labels/queue",           queue.list_queue,      READ),
+    Route("GET",    "/v1/labels/queue/size",      queue.show_queue_size, READ),
     Route("GET",    "/v1/labels/confirmable",     confirmations.list_confirmable, READ),
     Route("POST",   "/v1/labels/confirm",         confirmations.confirm_decisions, LABEL),
     Route("POST",   "/v1/labels/remove",          confirmations.remove_labels, LABEL),
@@ -255,6 +256,7 @@ ROUTES = (
           described=Described((404, 409))),
 
     Route("GET",    "/v1/analytics",              analytics.show_analytics, READ),
+    Route("GET",    "/v1/analytics/totals",       breakdowns.show_totals, READ),
     Route("GET",    "/v1/analytics/latency",      breakdowns.show_latencies, READ),
     Route("GET",    "/v1/analytics/confusions",   breakdowns.show_confusions, READ),
     Route("POST",   "/v1/analytics/rebuild",      analytics.rebuild,     ADMIN),

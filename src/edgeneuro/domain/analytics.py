@@ -180,6 +180,14 @@ class LayerLatency(BaseModel):
     distribution: list[LatencyCount]
 
 
+class RangeTotals(AnalyticsRange):
+    """The totals and the savings of a range, without its periods, groups and accuracy."""
+
+    object: Literal["analytics.totals"] = "analytics.totals"
+    totals: UsageFigures
+    savings: Savings
+
+
 class LatencyReport(AnalyticsRange):
     """The latencies of each layer's decisions, the layer with the most first: percentiles, and a
     distribution whose steps double."""

@@ -90,6 +90,13 @@ class QueueQuery(BaseModel):
         return self
 
 
+class LabelQueueSize(BaseModel):
+    """`questions` are those that the queue chooses from: without a label, near-duplicates once."""
+
+    object: Literal["label_queue.size"] = "label_queue.size"
+    questions: int
+
+
 class LabelSuspect(BaseModel):
     """The label in force of the text `query` after the turn `context` says `agent_id` (null: no
     agent fits). Held out, the classifier predicted one of `predicted`, with the probability

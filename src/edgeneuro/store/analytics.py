@@ -76,6 +76,29 @@ async def read_usage(
     )
 
 
+@dataclass(frozen=True)
+class TotalsRead:
+    """As in UsageRead, of the whole range."""
+
+    sums: Rows
+    latency: Rows
+    decisions: Rows
+
+
+async def read_totals(db: Database, *, start: int, stop: int) -> TotalsRead:
+    """Reads sums alone, so it takes little whatever the number of labels and groups."""
+    await add_new_logs(db)
+    return TotalsRead(
+        *await db.batch(
+            [
+                _spanned(start, stop, _sums("''", _usage("all"))),
+                _spanned(start, stop, percentiles("''", _latencies("all"))),
+                select_decisions(start, stop),
+            ]
+        )
+    )
+
+
 async def read_periods(
     db: Database, *, start: int, stop: int, interval: Interval, where: tuple[GroupBy, str] | None
 ) -> Rows:

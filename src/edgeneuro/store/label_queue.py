@@ -124,6 +124,14 @@ async def read_unlabelled(db: Database) -> Rows:
     return await db.run(statement(_UNLABELLED))
 
 
+async def count_unlabelled(db: Database) -> int:
+    """The same, each question and its near-duplicates once."""
+    [row] = await db.run(
+        statement(f"SELECT count(DISTINCT near_hash) AS questions FROM ({_UNLABELLED})")
+    )
+    return int(row["questions"])
+
+
 async def read_signals(
     db: Database, decision_ids: Sequence[str], *, most_labels: int
 ) -> tuple[Rows, Rows, Rows, Rows]:

@@ -15,6 +15,7 @@ from edgeneuro.domain.fields import Page
 from edgeneuro.domain.label_queue import (
     DisagreementsQuery,
     LabelDisagreement,
+    LabelQueueSize,
     LabelSuspect,
     QueueItem,
     QueueQuery,
@@ -26,6 +27,7 @@ from edgeneuro.store.database import Rows
 from edgeneuro.store.disagreements import read_disagreements
 from edgeneuro.store.label_queue import (
     ShownRow,
+    count_unlabelled,
     read_shown,
     read_signals,
     read_unlabelled,
@@ -172,6 +174,11 @@ async def list_queue(call: Call, query: QueueQuery) -> Page[QueueItem]:
         if (row := found.get(one.shown["id"])) is not None
     ]
     return Page(data=_mixed(items, _blind(drawn, found)), has_more=len(different) > len(page))
+
+
+async def show_queue_size(call: Call) -> LabelQueueSize:
+    """Count the questions that the label queue chooses from, without choosing."""
+    return LabelQueueSize(questions=await count_unlabelled(call.services.db))
 
 
 async def _random_page(call: Call, limit: int) -> Page[QueueItem]:

@@ -96,7 +96,7 @@ COUNTING = {
 }
 _RANDOM_LABELS = 100  # with so many the interval is at most 20 points wide
 _NO_LATENCY = Latency()
-_NOTHING = dict.fromkeys(SUMS, 0)
+NOTHING = dict.fromkeys(SUMS, 0)
 
 
 async def show_analytics(call: Call, query: AnalyticsQuery) -> Analytics:
@@ -131,7 +131,7 @@ async def show_analytics(call: Call, query: AnalyticsQuery) -> Analytics:
         reasons={row["place"]: row["answers"] for row in read.reasons if row["place"]},
         models=_models(read.attempts),
         classifier=classifier_analytics(read, classifier, windows, start=start, stop=stop),
-        savings=_savings(read.decisions, range(start - start % DAY, stop, DAY), start),
+        savings=savings_in(read.decisions, start, stop),
         refusals=refusals_of(read, periods, start),
         counting=COUNTING,
     )
@@ -188,7 +188,7 @@ def _totals(read: UsageRead) -> Totals:
     [questions] = [row for row in read.labelled if row["place"] is None]
     misrouted = sum(row["misrouted"] for row in read.misroutes)
     return Totals(
-        **_metrics(sums, latency),
+        **figures_of(sums, latency),
         **_misroutes(misrouted, sums["answers"]),
         accuracy=_accuracy(questions),
     )
@@ -219,12 +219,12 @@ def _series(read: UsageRead, starts: Sequence[int], first: int) -> list[Period]:
     layers: dict[int, dict[str, int]] = {}
     for row in read.period_layers:
         layers.setdefault(row["place"], {})[row["layer"]] = row["answers"]
-    empty = Period(start="", layers={}, **_metrics(_NOTHING, None))
+    empty = Period(start="", layers={}, **figures_of(NOTHING, None))
     periods = []
     for start in starts:
         moment = rfc3339(max(start, first))
         if start in sums:
-            metrics = _metrics(sums[start], latencies.get(start))
+            metrics = figures_of(sums[start], latencies.get(start))
             shares = layers.get(start, {})
             periods.append(Period.model_construct(start=moment, layers=shares, **metrics))
         else:
@@ -243,7 +243,7 @@ def _groups(read: UsageRead, *, by_agent: bool) -> list[Group]:
         groups.append(
             Group(
                 key=place or None,
-                **_metrics(row, latencies.get(place)),
+                **figures_of(row, latencies.get(place)),
                 **known,
                 accuracy=_accuracy(labelled.get(place, {})),
             )
@@ -268,17 +268,19 @@ def _models(rows: Sequence[Row]) -> list[ModelAttempts]:
     return sorted(models, key=lambda model: -model.attempts)
 
 
-def _savings(rows: Sequence[Row], days: Sequence[int], first: int) -> Savings:
+def savings_in(rows: Sequence[Row], start: int, stop: int) -> Savings:
     """Every day of the range is in it; the first and the last are the parts that the range has."""
-    found: dict[int, dict[str, DecisionSums]] = {day: {} for day in days}
+    found: dict[int, dict[str, DecisionSums]] = {
+        day: {} for day in range(start - start % DAY, stop, DAY)
+    }
     for row in rows:
         sums = {name: row[name] for name in DecisionSums.__dataclass_fields__}
         found[row["day"]][row["stage"]] = DecisionSums(**sums)
-    return savings_of([(rfc3339(max(day, first)), stages) for day, stages in found.items()])
+    return savings_of([(rfc3339(max(day, start)), stages) for day, stages in found.items()])
 
 
-def _metrics(sums: Mapping[str, int | float], latency: Row | None) -> dict[str, Any]:
-    """The fields of domain/analytics.Metrics."""
+def figures_of(sums: Mapping[str, int | float], latency: Row | None) -> dict[str, Any]:
+    """The fields of domain/analytics.UsageFigures; `latency` are percentiles as buckets."""
     answers = sums["answers"]
 
     def rate(part: int | float) -> float | None:
