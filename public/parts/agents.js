@@ -15,7 +15,11 @@ export async function readAgents(signal) {
 }
 
 /** The name of an agent, for views that get ids only: the id itself until the agents were read. */
-export const agentLabel = (id) => names.get(id) ?? id;
+export const agentLabel = (id) =>
+  id === null || id === NO_AGENT ? OUT_OF_SCOPE : (names.get(id) ?? id);
+
+/** Whether they were read. */
+export const agentsKnown = () => names.size > 0;
 
 /** Options of a select: ids and names, after the options `first`. */
 export function agentOptions(agents, ...first) {

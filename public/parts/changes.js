@@ -3,6 +3,7 @@
 import { h } from "../dom.js";
 import { NOTHING, plural } from "../format.js";
 import { fieldName, optionName } from "./field_names.js";
+import { idText } from "./ids.js";
 
 const SHOWN = 3; // beside the others, which open
 const MAX_CHARACTERS = 80; // of a value that is not opened
@@ -59,7 +60,7 @@ export function changesOf({ action, resource, before, after, request_id: request
         { class: "changes" },
         rows.map((row) => h("li", {}, line(row, true))),
       ),
-      h("p", { class: "help" }, "Request ", h("code", {}, requestId)),
+      h("p", { class: "help" }, "Request ", idText(requestId)),
     ),
   );
 }

@@ -3,9 +3,9 @@
 import { h, newId, s } from "../dom.js";
 import { BY_NAME, mayOpen } from "../menu.js";
 import { setBusy } from "./busy.js";
+import { copyText } from "./clipboard.js";
 import { openDialog } from "./dialog.js";
 import { errorPanel } from "./loading.js";
-import { notice } from "./notice.js";
 
 export function button(text, onclick, { kind, size, label, disabled = false, name } = {}) {
   return h(
@@ -211,15 +211,6 @@ export function progressBar(text, share) {
 
 export const copyButton = (text, label) =>
   button("Copy", () => copyText(text), { size: "small", label });
-
-export async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    notice("Copied to the clipboard.");
-  } catch {
-    notice("The browser blocked the copy. Select the text and copy it.");
-  }
-}
 
 /** Saves text or a blob as a file. */
 export function save(name, content, type = "text/plain") {

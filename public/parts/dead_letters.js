@@ -5,6 +5,7 @@ import { h, replace } from "../dom.js";
 import { plural, time } from "../format.js";
 import { actionButton, button } from "./controls.js";
 import { confirm } from "./dialog.js";
+import { idText } from "./ids.js";
 import { notice } from "./notice.js";
 
 const MAX_SHOWN = 100;
@@ -47,7 +48,7 @@ function panel({ data, has_more: more }, may, show) {
             "li",
             {},
             `${time(letter.failed_at)} `,
-            h("code", {}, letter.id),
+            idText(letter.id),
             ` ${letter.row?.query ?? ""} `,
             h("span", { class: "muted" }, letter.error),
           ),

@@ -4,6 +4,7 @@
 import { h, newId, replace } from "../dom.js";
 import { setBusy } from "./busy.js";
 import { openDialog } from "./dialog.js";
+import { idText } from "./ids.js";
 import { errorPanel } from "./loading.js";
 import { notice } from "./notice.js";
 import { watchInput } from "./unsaved.js";
@@ -256,7 +257,7 @@ export function form({
         invalid.show(error.message);
         invalid.focus();
         if (error.requestId)
-          replace(errorBox, h("p", { class: "help" }, "Request ", h("code", {}, error.requestId)));
+          replace(errorBox, h("p", { class: "help" }, "Request ", idText(error.requestId)));
       } else replace(errorBox, errorPanel(error));
       if (error.status === undefined) throw error; // a bug: show it in the console too
     } finally {

@@ -1,7 +1,7 @@
 // Ids, with a button that copies them.
 
 import { h, icon } from "../dom.js";
-import { copyText } from "./controls.js";
+import { copyText } from "./clipboard.js";
 
 /** A small button that copies `text`, to stand beside it. */
 export const copyIcon = (text) =>

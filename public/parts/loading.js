@@ -1,6 +1,7 @@
 // Loading, error and empty states.
 
 import { h, replace } from "../dom.js";
+import { idText } from "./ids.js";
 
 export const spinner = (text = "Loading …") => h("p", { class: "loading", role: "status" }, text);
 
@@ -11,7 +12,7 @@ export function errorPanel(error, retry = null) {
     "div",
     { class: "panel", "data-kind": "bad", role: "alert" },
     h("p", {}, message),
-    requestId ? h("p", { class: "small" }, "Request ", h("code", {}, requestId)) : null,
+    requestId ? h("p", { class: "small" }, "Request ", idText(requestId)) : null,
     retry
       ? h(
           "button",

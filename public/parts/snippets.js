@@ -3,7 +3,8 @@
 
 import { h } from "../dom.js";
 import { session } from "../session.js";
-import { button, copyText } from "./controls.js";
+import { copyText } from "./clipboard.js";
+import { button } from "./controls.js";
 
 const HIDDEN = "YOUR_KEY";
 const MAX_LINE = 60; // characters of a value that stays on one line

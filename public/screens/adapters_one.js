@@ -3,9 +3,12 @@
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { bytes, count, NOTHING, time, words } from "../format.js";
+import { callerLabel } from "../parts/callers.js";
 import { actionButton, badge, button, card, facts, link, pageHead } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
+import { idText } from "../parts/ids.js";
 import { followJob, isActive, stateBadge } from "../parts/job.js";
+import { readNames } from "../parts/names.js";
 import { notice } from "../parts/notice.js";
 import { inPageWords } from "../parts/page_words.js";
 
@@ -48,6 +51,7 @@ export async function showAdapter({ root, signal, may }, id) {
   const body = h("div", { class: "stack" });
   replace(root, pageHead("Adapter"), body);
   const path = `/v1/loras/${encodeURIComponent(id)}`;
+  await readNames({ may, signal });
   await followJob(body, path, (lora, follow) => view(lora, may, path, follow), { signal });
 }
 
@@ -61,9 +65,9 @@ function view(lora, may, path, follow) {
         ["Rank", count(lora.rank)],
         ["Target modules", lora.target_modules.join(", ") || NOTHING],
         ["Size", bytes(lora.size)],
-        ["SHA-256 (weights)", lora.checksum ? h("span", { class: "code" }, lora.checksum) : null],
-        ["Fine-tune ID", lora.finetune_id ? h("span", { class: "code" }, lora.finetune_id) : null],
-        ["Started", `${time(lora.created_at)}, by ${lora.created_by}`],
+        ["SHA-256 (weights)", lora.checksum ? idText(lora.checksum) : null],
+        ["Fine-tune ID", lora.finetune_id ? idText(lora.finetune_id) : null],
+        ["Started", `${time(lora.created_at)}, by ${callerLabel(lora.created_by)}`],
         ["Ended", lora.finished_at ? time(lora.finished_at) : null],
       ]),
     ),

@@ -1,15 +1,15 @@
 // Analytics: metrics, charts and tables of one time range. The address has the filters.
 
-import { api, listAll } from "../api.js";
+import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { compact, count, instant, ms, percent, plural, usd } from "../format.js";
-import { readAgents } from "../parts/agents.js";
 import { change, changeInPoints } from "../parts/compare.js";
 import { button, figure, pageHead, save } from "../parts/controls.js";
 import { csv } from "../parts/csv.js";
 import { DEFINITIONS } from "../parts/definitions.js";
 import { filters } from "../parts/filters.js";
 import { empty, load } from "../parts/loading.js";
+import { readNames } from "../parts/names.js";
 import { confusions, latencyByLayer } from "./analytics_breakdowns.js";
 import { charts } from "./analytics_charts.js";
 import { refusedTable } from "./analytics_refusals.js";
@@ -85,22 +85,16 @@ export async function open({ root, query, signal, may }) {
   );
 }
 
-/** The analytics of the range, those of the period before if they are wanted, and the keys' names. */
+/** The analytics of the range, and those of the period before if they are wanted. */
 async function read(state, signal, may) {
   const query = queryOf(state);
   const at = (more) => api("GET", "/v1/analytics", { query: { ...query, ...more }, signal });
   const analytics = await at({});
-  const ids = [...(query.group_by === "key" ? analytics.groups : []), ...analytics.refusals.keys];
-  const [before, keys] = await Promise.all([
+  const [before] = await Promise.all([
     state.compare ? readBefore(analytics, at) : null,
-    may("admin") && ids.some(({ key }) => key) ? listAll("/v1/keys", { signal }) : [],
-    query.group_by === "agent" ? readAgents(signal) : null,
+    readNames({ may, signal }),
   ]);
-  const names = new Map([
-    ["admin_token", "Admin token"],
-    ...keys.map(({ id, name }) => [id, name]),
-  ]);
-  return { analytics, before, names };
+  return { analytics, before };
 }
 
 /** The range before, which is as long. Sums by 5 minutes may be gone for it. */
@@ -126,7 +120,7 @@ function queryOf({ range, from, to, interval, group_by }) {
   return { from: start, to: custom ? instant(to) : null, interval: interval ?? auto, group_by };
 }
 
-function view({ analytics, before, names }, signal, may) {
+function view({ analytics, before }, signal, may) {
   const { totals, series, groups, refusals } = analytics;
   if (!totals.requests && !refusals.requests) {
     return empty(
@@ -140,9 +134,9 @@ function view({ analytics, before, names }, signal, may) {
     charts(analytics, before, signal),
     latencyByLayer(analytics, signal),
     confusions(analytics, signal),
-    groupTable(analytics, names),
+    groupTable(analytics),
     modelCallTable(analytics),
-    refusedTable(refusals, names),
+    refusedTable(refusals),
     seriesTable(analytics),
     h(
       "div",

@@ -2,6 +2,7 @@
 
 import { h } from "../dom.js";
 import { compact, count } from "../format.js";
+import { callerLabel } from "../parts/callers.js";
 import { chart } from "../parts/chart.js";
 import { REFUSAL_REASONS, refusalName, refusalText } from "../parts/refusals.js";
 import { table } from "../parts/table.js";
@@ -26,8 +27,7 @@ export function refusedChart({ refusals }, times, signal) {
   });
 }
 
-/** `names` has the names of keys by id. */
-export function refusedTable({ keys }, names) {
+export function refusedTable({ keys }) {
   if (!keys.length) return null;
   return table({
     caption: "Refused requests by key",
@@ -35,10 +35,10 @@ export function refusedTable({ keys }, names) {
     columns: [
       {
         head: "Key",
-        cell: ({ key }) => (key === null ? "(not a known key)" : (names.get(key) ?? key)),
+        cell: ({ key }) => (key === null ? "(not a known key)" : callerLabel(key)),
         heading: true,
         kind: "wide",
-        sort: ({ key }) => names.get(key) ?? key,
+        sort: ({ key }) => callerLabel(key),
       },
       {
         head: "Refused",

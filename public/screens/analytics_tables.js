@@ -4,6 +4,7 @@ import { h } from "../dom.js";
 import { compact, count, ms, NOTHING, percent, usd, words } from "../format.js";
 import { accuracyText } from "../parts/accuracy.js";
 import { agentLabel } from "../parts/agents.js";
+import { callerLabel } from "../parts/callers.js";
 import { badge, infoIcon, link } from "../parts/controls.js";
 import { attemptKind, layerName } from "../parts/decision.js";
 import { DEFINITIONS } from "../parts/definitions.js";
@@ -19,7 +20,7 @@ export const GROUPS = [
   ["key", "Key"],
 ];
 /** The key of a group as other screens name it. */
-const NAMES = { agent: agentLabel, layer: layerName, reason: words };
+const NAMES = { agent: agentLabel, key: callerLabel, layer: layerName, reason: words };
 // Filters of Logs that have another name than the group.
 const FILTERS = { adapter: "model" };
 const STEPS = { "5m": 300, hour: 3600, day: 86_400 };
@@ -36,10 +37,9 @@ export function stopOf({ interval }, { start }) {
   return (Math.floor(Date.parse(start) / step) + 1) * step;
 }
 
-/** `names` has the names of keys by id. */
-export function groupTable({ group_by: by, groups, from, to }, names) {
+export function groupTable({ group_by: by, groups, from, to }) {
   const title = GROUPS.find(([name]) => name === by)[1];
-  const name = (key) => NAMES[by]?.(key) ?? names.get(key) ?? key;
+  const name = (key) => NAMES[by]?.(key) ?? key;
   const filter = FILTERS[by] ?? by;
   const number = (head, value, format) => ({
     head,

@@ -3,10 +3,11 @@
 import { api, call } from "../api.js";
 import { h, replace } from "../dom.js";
 import { bytes, count } from "../format.js";
-import { agentOptions, NO_AGENT, OUT_OF_SCOPE, readAgents } from "../parts/agents.js";
+import { agentLabel, agentOptions, NO_AGENT, OUT_OF_SCOPE, readAgents } from "../parts/agents.js";
 import { badge, card, facts, link, pageHead, save } from "../parts/controls.js";
 import { form } from "../parts/form.js";
 import { empty, load } from "../parts/loading.js";
+import { withNames } from "../parts/names.js";
 import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
 import { trainingNeeds } from "../parts/training_needs.js";
@@ -32,7 +33,7 @@ export async function open({ root, signal, may }) {
   const showStats = () =>
     load(
       stats,
-      () => api("GET", "/v1/datasets/stats", { signal }),
+      () => withNames({ may, signal }, api("GET", "/v1/datasets/stats", { signal })),
       (stats) => [statsView(stats, may), machineLabelsCard(stats.machine_labels)].flat(),
       {
         signal,
@@ -42,7 +43,7 @@ export async function open({ root, signal, may }) {
   const showImports = () =>
     load(
       imports,
-      () => api("GET", "/v1/datasets/imports", { signal }),
+      () => withNames({ may, signal }, api("GET", "/v1/datasets/imports", { signal })),
       (page) => importsView(page, { signal, onRolledBack: show }),
       { signal, keep: true },
     );
@@ -64,7 +65,7 @@ function statsView({ total, agents, out_of_scope: none, near_duplicates: near, t
       "Label some queries, or import a file below.",
       may("label") ? link("Label", "#/labeling", { kind: "main" }) : null,
     );
-  const rows = [...agents, { agent_id: OUT_OF_SCOPE, status: null, ...none }];
+  const rows = [...agents, { agent_id: null, status: null, ...none }];
   return [
     h(
       "section",
@@ -89,7 +90,7 @@ function statsView({ total, agents, out_of_scope: none, near_duplicates: near, t
             h(
               "span",
               { class: "row" },
-              row.agent_id,
+              agentLabel(row.agent_id),
               row.status && row.status !== "enabled" ? badge(row.status, "warn") : null,
             ),
         },

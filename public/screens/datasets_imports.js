@@ -3,6 +3,7 @@
 import { api } from "../api.js";
 import { h } from "../dom.js";
 import { count, plural, time } from "../format.js";
+import { callerLabel } from "../parts/callers.js";
 import { badge, button, card } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
 import { notice } from "../parts/notice.js";
@@ -23,7 +24,7 @@ export function importsView(page, { signal, onRolledBack }) {
       signal,
       columns: [
         { head: "Time", cell: (one) => when(one.created_at), heading: true },
-        { head: "Imported by", cell: (one) => one.created_by },
+        { head: "Imported by", cell: (one) => callerLabel(one.created_by) },
         { head: "Labels", cell: (one) => count(one.labels), kind: "number" },
         { head: "New", cell: (one) => count(one.report.new), kind: "number" },
         { head: "Changed", cell: (one) => count(one.report.changed), kind: "number" },

@@ -2,7 +2,7 @@
 
 import { h } from "../dom.js";
 import { count } from "../format.js";
-import { OUT_OF_SCOPE } from "../parts/agents.js";
+import { agentLabel } from "../parts/agents.js";
 import { card, facts, link } from "../parts/controls.js";
 import { table } from "../parts/table.js";
 
@@ -50,18 +50,15 @@ export function machineLabelsCard(machine) {
       ? h(
           "div",
           { class: "panel", "data-kind": "warn" },
-          `More than 90 % of the decisions are for ${machine.one_sided}: such a model teaches little. Check the agents' descriptions, or select another model.`,
+          `More than 90 % of the decisions are for ${agentLabel(machine.one_sided)}: such a model teaches little. Check the agents' descriptions, or select another model.`,
         )
       : null,
     machine.total
       ? table({
           caption: "Machine labels by agent",
-          rows: [
-            ...machine.agents,
-            { agent_id: OUT_OF_SCOPE, machine_labels: machine.out_of_scope },
-          ],
+          rows: [...machine.agents, { agent_id: null, machine_labels: machine.out_of_scope }],
           columns: [
-            { head: "Agent", heading: true, cell: (row) => row.agent_id },
+            { head: "Agent", heading: true, cell: (row) => agentLabel(row.agent_id) },
             {
               head: "Machine labels",
               cell: (row) => count(row.machine_labels),

@@ -2,9 +2,11 @@
 
 import { h, replace } from "../dom.js";
 import { count, intervalText, percent, time, words } from "../format.js";
+import { callerLabel } from "../parts/callers.js";
 import { actionButton, pageHead } from "../parts/controls.js";
 import { stateBadge } from "../parts/job.js";
 import { empty } from "../parts/loading.js";
+import { readNames } from "../parts/names.js";
 import { listTable } from "../parts/table.js";
 import { address } from "../router.js";
 import { contestant } from "./evaluations_names.js";
@@ -30,6 +32,7 @@ async function list({ root, query, signal, may }) {
     h("div", { class: "row" }, action),
     body,
   );
+  await readNames({ may, signal });
   await listTable(body, {
     caption: "Evaluations",
     path: "/v1/evaluations",
@@ -65,7 +68,7 @@ const COLUMNS = [
   { head: "State", cell: (one) => stateBadge(one.state) },
   { head: "Split", cell: (one) => words(one.split) },
   { head: "Queries", cell: (one) => count(one.labels), kind: "number" },
-  { head: "Started by", cell: (one) => one.created_by },
+  { head: "Started by", cell: (one) => callerLabel(one.created_by) },
 ];
 
 function contestantLine(evaluation, id) {

@@ -3,6 +3,7 @@
 import { api } from "../api.js";
 import { h } from "../dom.js";
 import { count, NOTHING, percent, plural, points } from "../format.js";
+import { agentLabel } from "../parts/agents.js";
 import { card } from "../parts/controls.js";
 import { field } from "../parts/form.js";
 import { load } from "../parts/loading.js";
@@ -59,7 +60,7 @@ function view({ n, agents }) {
       hideCaption: true,
       rows: changed,
       columns: [
-        { head: "Agent", cell: (row) => row.agent, heading: true },
+        { head: "Agent", cell: (row) => agentLabel(row.agent), heading: true },
         { head: "Queries", cell: (row) => count(row.n), kind: "number" },
         { head: "Right, A", cell: (row) => rightText(row.right_first, row.n), kind: "number" },
         { head: "Right, B", cell: (row) => rightText(row.right_second, row.n), kind: "number" },

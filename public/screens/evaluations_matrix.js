@@ -2,7 +2,7 @@
 
 import { h, replace } from "../dom.js";
 import { count, percent } from "../format.js";
-import { agentName } from "../parts/agents.js";
+import { agentLabel, agentName } from "../parts/agents.js";
 import { card } from "../parts/controls.js";
 import { field } from "../parts/form.js";
 import { heatTable } from "../parts/heat.js";
@@ -72,7 +72,7 @@ const scores = ({ agents }, name) =>
     hideCaption: true,
     rows: agents,
     columns: [
-      { head: "Agent", cell: (agent) => agent.agent, heading: true },
+      { head: "Agent", cell: (agent) => agentLabel(agent.agent), heading: true },
       { head: "Queries", cell: (agent) => count(agent.support), kind: "number" },
       { head: "Precision", cell: (agent) => percent(agent.precision), kind: "number" },
       { head: "Recall", cell: (agent) => percent(agent.recall), kind: "number" },

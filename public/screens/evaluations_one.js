@@ -4,10 +4,12 @@ import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { count, percent, time, words } from "../format.js";
 import { readAgents } from "../parts/agents.js";
+import { callerLabel } from "../parts/callers.js";
 import { button, card, facts, link, pageHead, progressBar } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
 import { cancelButton, followJob, isActive, stateBadge } from "../parts/job.js";
 import { load } from "../parts/loading.js";
+import { readNames } from "../parts/names.js";
 import { notice } from "../parts/notice.js";
 import { go } from "../router.js";
 import { answersCard } from "./evaluations_answers.js";
@@ -32,6 +34,7 @@ export async function showEvaluation({ root, query, signal, may }, id) {
     if (evaluation.results) showResults(results, { evaluation, query, signal, may });
     return view(evaluation, may, follow);
   };
+  await readNames({ may, signal });
   await followJob(body, path, render, { signal });
 }
 
@@ -75,7 +78,7 @@ function view(evaluation, may, follow) {
       ],
       ["Started", time(evaluation.created_at)],
       ["Ended", evaluation.finished_at ? time(evaluation.finished_at) : null],
-      ["Started by", evaluation.created_by],
+      ["Started by", callerLabel(evaluation.created_by)],
       ["Threshold", percent(evaluation.threshold)],
       ["SHA-256 (labels)", shortened(evaluation.data?.sha256)],
     ]),

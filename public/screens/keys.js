@@ -4,6 +4,7 @@ import { api, listAll } from "../api.js";
 import { h, replace } from "../dom.js";
 import { instant, localTime } from "../format.js";
 import { allowedFields, teamField, withLists } from "../parts/allowed.js";
+import { noteCallers } from "../parts/callers.js";
 import { button, copyButton, pageHead, tabs } from "../parts/controls.js";
 import { confirm, openDialog } from "../parts/dialog.js";
 import { changed, formDialog } from "../parts/form.js";
@@ -51,6 +52,7 @@ export async function open(page) {
           listAll("/v1/teams", { signal }),
           readRouters(signal),
         ]);
+        noteCallers([...keys, ...users]);
         return { keys, users, teams, routers };
       },
       (known) => (VIEWS[tab] ?? keysView)(known, show, page),

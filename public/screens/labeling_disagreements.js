@@ -4,11 +4,13 @@ import { api } from "../api.js";
 import { h } from "../dom.js";
 import { percent } from "../format.js";
 import { agentName, readAgents } from "../parts/agents.js";
+import { callerLabel } from "../parts/callers.js";
 import { contextLine } from "../parts/context.js";
 import { actionButton, button } from "../parts/controls.js";
 import { layerBadge } from "../parts/decision.js";
 import { changeLabel, giveLabel } from "../parts/label_change.js";
 import { empty, load } from "../parts/loading.js";
+import { readNames } from "../parts/names.js";
 import { table } from "../parts/table.js";
 import { when } from "../parts/when.js";
 import { address } from "../router.js";
@@ -22,7 +24,7 @@ const FOUND_IN = {
   training: "training, held out",
 };
 
-export async function disagreementsTab({ signal }, container) {
+export async function disagreementsTab({ signal, may }, container) {
   const list = h("div", { class: "stack" });
   container.append(
     h(
@@ -39,6 +41,7 @@ export async function disagreementsTab({ signal }, container) {
         Promise.all([
           api("GET", "/v1/labels/disagreements", { query: { limit: LIMIT }, signal }),
           readAgents(signal),
+          readNames({ may, signal }),
         ]),
       ([page, agents]) => [
         page.data.length
@@ -65,7 +68,10 @@ const disagreementTable = (rows, agents, show) =>
       { head: "Query", cell: (one) => [contextLine(one), one.query], kind: "wide", heading: true },
       {
         head: "Label",
-        cell: (one) => [agentName(agents, one.agent_id), h("div", { class: "help" }, one.labeler)],
+        cell: (one) => [
+          agentName(agents, one.agent_id),
+          h("div", { class: "help" }, callerLabel(one.labeler)),
+        ],
       },
       {
         head: "Decided",

@@ -4,19 +4,21 @@ import { api } from "../api.js";
 import { h } from "../dom.js";
 import { count, NOTHING, percent } from "../format.js";
 import { agentOptions, NO_AGENT, OUT_OF_SCOPE, readAgents } from "../parts/agents.js";
+import { callerLabel } from "../parts/callers.js";
 import { contextLine } from "../parts/context.js";
 import { card, facts } from "../parts/controls.js";
 import { filters } from "../parts/filters.js";
 import { empty, load } from "../parts/loading.js";
+import { withNames } from "../parts/names.js";
 import { pagedTable } from "../parts/table.js";
 import { when } from "../parts/when.js";
 import { address } from "../router.js";
 import { labelActions, votesView } from "./labeling_votes.js";
 
-export async function labelsTab({ query, signal }, container) {
+export async function labelsTab({ query, signal, may }, container) {
   await load(
     container,
-    () => readAgents(signal),
+    () => withNames({ may, signal }, readAgents(signal)),
     (agents) => {
       const body = h("div", { class: "stack" });
       let shown = null; // the current filters, to reload the table after a change
@@ -89,7 +91,7 @@ function showPage(body, state, agents, signal, reload) {
               },
               { head: "Agent", cell: (label) => votesView(label, agents) },
               { head: "Split", cell: (label) => label.split },
-              { head: "Labeler", cell: (label) => label.labeler },
+              { head: "Labeler", cell: (label) => callerLabel(label.labeler) },
               {
                 head: "Source",
                 cell: (label) => (label.stream === "random" ? "random sample" : label.source),

@@ -3,6 +3,7 @@
 import { api } from "../api.js";
 import { h } from "../dom.js";
 import { agentName, labelField, labelOf, NO_AGENT } from "../parts/agents.js";
+import { callerLabel } from "../parts/callers.js";
 import { badge, button } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
 import { changeLabel } from "../parts/label_change.js";
@@ -26,7 +27,9 @@ export function votesView({ agent_id: agentId, final, conflict, votes }, agents)
       ? h(
           "ul",
           { class: "help" },
-          votes.map((vote) => h("li", {}, `${vote.labeler}: ${agentName(agents, vote.agent_id)}`)),
+          votes.map((vote) =>
+            h("li", {}, `${callerLabel(vote.labeler)}: ${agentName(agents, vote.agent_id)}`),
+          ),
         )
       : null,
   );

@@ -4,9 +4,11 @@ import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { NOTHING, percent, time, words } from "../format.js";
 import { agentName, labelField, labelOf, NO_AGENT, readAgents } from "../parts/agents.js";
+import { callerLabel } from "../parts/callers.js";
 import { previousTurn } from "../parts/context.js";
 import { actionButton, badge, card, facts, link, pageHead } from "../parts/controls.js";
 import { attemptsTable, decisionFacts, outcomeBadge, timing } from "../parts/decision.js";
+import { idText } from "../parts/ids.js";
 import { load } from "../parts/loading.js";
 import { readLog } from "../parts/log_row.js";
 import {
@@ -17,6 +19,7 @@ import {
   signalList,
 } from "../parts/misroutes.js";
 import { modelInput } from "../parts/model_input.js";
+import { readNames } from "../parts/names.js";
 import { notice } from "../parts/notice.js";
 import { DEFAULT_ROUTER } from "../parts/routers.js";
 import { trace } from "../parts/stages.js";
@@ -32,7 +35,7 @@ export async function showLog({ root, query, signal, may }, id) {
   const show = () =>
     load(
       body,
-      () => Promise.all([readLog(id, signal), readAgents(signal)]),
+      () => Promise.all([readLog(id, signal), readAgents(signal), readNames({ may, signal })]),
       ([log, agents]) =>
         traceView(log, agents, { may, signal, show, at: (other) => address(["logs", other]) }),
       { signal, keep: true },
@@ -107,16 +110,16 @@ export function traceView(log, agents, { may, signal, show, at }) {
       facts([
         ["Time", time(log.created_at)],
         ["Kind", log.kind],
-        ["Key or user", log.key_id],
+        ["Key or user", callerLabel(log.key_id)],
         ["Router", log.router ?? DEFAULT_ROUTER],
         ["User", log.user],
-        ["Session", log.session],
-        ["Allowed agents", log.candidates?.join(", ")],
+        ["Session", log.session ? idText(log.session) : null],
+        ["Allowed agents", log.candidates?.map((id) => agentName(agents, id)).join(", ")],
         ["Threshold", percent(log.threshold)],
-        ["Request ID", h("span", { class: "code" }, log.request_id)],
-        ["Trace ID", log.trace_id ? h("span", { class: "code" }, log.trace_id) : null],
+        ["Request ID", idText(log.request_id)],
+        ["Trace ID", log.trace_id ? idText(log.trace_id) : null],
         ["Prompt version", log.prompt_version],
-        ["Agents revision", h("span", { class: "code" }, log.agents_revision)],
+        ["Agents revision", idText(log.agents_revision)],
       ]),
       log.metadata ? h("pre", { tabindex: "0" }, JSON.stringify(log.metadata, null, 2)) : null,
     ),
@@ -147,7 +150,11 @@ function labelEditor(log, agents, may, show) {
         {},
         "Label: ",
         h("strong", {}, agentName(agents, current.agent_id)),
-        h("span", { class: "help" }, `, by ${current.labeler}, ${time(current.created_at)}`),
+        h(
+          "span",
+          { class: "help" },
+          `, by ${callerLabel(current.labeler)}, ${time(current.created_at)}`,
+        ),
       )
     : h("p", { class: "muted" }, "Not labeled yet.");
   if (!may("label") || !log.query_hash) return text;
@@ -220,7 +227,7 @@ function history({ label_history: changes }, agents) {
           head: "Agent",
           cell: (one) => (one.removed ? "removed" : agentName(agents, one.agent_id)),
         },
-        { head: "Labeler", cell: (one) => one.labeler },
+        { head: "Labeler", cell: (one) => callerLabel(one.labeler) },
         { head: "Note", cell: (one) => one.note ?? NOTHING, kind: "wide" },
       ],
     }),

@@ -65,7 +65,10 @@ const sessionFacts = (session, agents) =>
     ["Turns", session.turns],
     ["Last message", session.previous_user],
     ["Last answer", session.previous_assistant],
-    ["Agents with a memory", session.agents.map((each) => each.agent_id).join(", ") || null],
+    [
+      "Agents with a memory",
+      session.agents.map((each) => agentName(agents, each.agent_id)).join(", ") || null,
+    ],
     ["Router", session.router],
     ["Last request", time(session.updated_at)],
     ["Expires", time(session.expires_at)],

@@ -6,8 +6,10 @@ import { bytes, count, NOTHING, percent, plural, time } from "../format.js";
 import { actionButton, badge, button, facts, link } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
 import { formDialog } from "../parts/form.js";
+import { copyIcon } from "../parts/ids.js";
 import { cancelButton, followJobs, isActive, stateBadge } from "../parts/job.js";
 import { empty } from "../parts/loading.js";
+import { readNames } from "../parts/names.js";
 import { notice } from "../parts/notice.js";
 import { inPageWords } from "../parts/page_words.js";
 import { readRouters, routerField } from "../parts/routers.js";
@@ -38,6 +40,7 @@ export async function classifierTab(page, container) {
       api("GET", "/v1/analytics", { signal }),
       api("GET", "/v1/labels/suspects", { signal }),
       readRouters(signal),
+      readNames(page),
     ]);
     const hinted = ofHint(classifiers, config);
     const curve = hinted
@@ -130,7 +133,12 @@ function view(classifiers, config, { curve, drift, routers, may, show }) {
             h(
               "div",
               { class: "stack-small" },
-              h("a", { class: "code", href: address(["models", "classifier", one.id]) }, one.id),
+              h(
+                "span",
+                { class: "id" },
+                h("a", { class: "code", href: address(["models", "classifier", one.id]) }, one.id),
+                copyIcon(one.id),
+              ),
               h("span", { class: "help" }, time(one.created_at)),
               one.options.router
                 ? h("span", { class: "help" }, `for the router ${one.options.router}`)

@@ -2,6 +2,7 @@
 
 import { h } from "../dom.js";
 import { count, NOTHING, percent, plural } from "../format.js";
+import { agentLabel } from "../parts/agents.js";
 import { badge, card, link } from "../parts/controls.js";
 import { table } from "../parts/table.js";
 import { address } from "../router.js";
@@ -25,7 +26,7 @@ export function agentCard(one) {
       hideCaption: true,
       rows,
       columns: [
-        { head: "Agent", cell: (agent) => agent.agent_id, heading: true, kind: "wide" },
+        { head: "Agent", cell: (agent) => agentLabel(agent.agent_id), heading: true, kind: "wide" },
         {
           head: "Answered",
           cell: ({ answers, threshold }) => [

@@ -2,6 +2,7 @@
 
 import { h } from "../dom.js";
 import { count, NOTHING, percent } from "../format.js";
+import { agentLabel } from "../parts/agents.js";
 import { card } from "../parts/controls.js";
 import { table } from "../parts/table.js";
 
@@ -58,5 +59,5 @@ export function driftCard(drift) {
 function change(agents) {
   if (agents.psi === null) return NOTHING;
   const baseline = agents.compared_with === "previous" ? "previous 7 days" : "labels";
-  return `${agents.agent_id}: ${percent(agents.now)}, ${baseline} ${percent(agents.before)} (PSI ${agents.psi.toFixed(2)})`;
+  return `${agentLabel(agents.agent_id)}: ${percent(agents.now)}, ${baseline} ${percent(agents.before)} (PSI ${agents.psi.toFixed(2)})`;
 }

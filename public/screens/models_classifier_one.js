@@ -6,6 +6,7 @@ import { count, time } from "../format.js";
 import { facts, link } from "../parts/controls.js";
 import { stateBadge } from "../parts/job.js";
 import { load } from "../parts/loading.js";
+import { readNames } from "../parts/names.js";
 import { address, go } from "../router.js";
 import { agentCard } from "./models_classifier_agents.js";
 import { curveCard } from "./models_classifier_curve.js";
@@ -25,6 +26,7 @@ export async function classifierView({ query, signal, may }, container, id) {
         api("GET", path, { signal }),
         api("GET", `${path}/curve`, { signal }),
         api("GET", "/v1/config", { signal }),
+        readNames({ may, signal }),
       ]),
     ([one, curve, config]) => [
       h("div", {}, link("All classifiers", address(LIST), { size: "small" })),

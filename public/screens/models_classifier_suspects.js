@@ -2,7 +2,7 @@
 
 import { api } from "../api.js";
 import { percent } from "../format.js";
-import { OUT_OF_SCOPE } from "../parts/agents.js";
+import { agentLabel } from "../parts/agents.js";
 import { contextLine } from "../parts/context.js";
 import { actionButton, card } from "../parts/controls.js";
 import { notice } from "../parts/notice.js";
@@ -28,8 +28,11 @@ export function suspectTable(suspects, { may, show }) {
           heading: true,
           kind: "wide",
         },
-        { head: "Label", cell: (one) => one.agent_id ?? OUT_OF_SCOPE },
-        { head: "Classifier", cell: (one) => `${one.predicted}, ${percent(one.score)}` },
+        { head: "Label", cell: (one) => agentLabel(one.agent_id) },
+        {
+          head: "Classifier",
+          cell: (one) => `${agentLabel(one.predicted)}, ${percent(one.score)}`,
+        },
         {
           head: "Actions",
           kind: "actions",
@@ -38,7 +41,7 @@ export function suspectTable(suspects, { may, show }) {
               ? [
                   actionButton("Correct", relabel(one, one.predicted), {
                     size: "small",
-                    label: `Correct ${one.query} to ${one.predicted}`,
+                    label: `Correct ${one.query} to ${agentLabel(one.predicted)}`,
                   }),
                   actionButton("Keep", relabel(one, one.agent_id), {
                     size: "small",

@@ -4,10 +4,12 @@
 import { api } from "../api.js";
 import { h } from "../dom.js";
 import { count, duration, NOTHING, percent, plural, points } from "../format.js";
+import { callerLabel } from "../parts/callers.js";
 import { badge, button } from "../parts/controls.js";
 import { filters } from "../parts/filters.js";
 import { empty, load } from "../parts/loading.js";
 import { readModels } from "../parts/models.js";
+import { readNames } from "../parts/names.js";
 import { pagedTable } from "../parts/table.js";
 import { when } from "../parts/when.js";
 import { select } from "./models_select.js";
@@ -34,6 +36,7 @@ export async function historyTab({ query, signal, may }, container) {
           api("GET", PATH, { query: { type }, signal }),
           readModels(signal),
           api("GET", "/v1/models/select", { signal }),
+          readNames({ may, signal }),
         ]),
       ([first, models, selection]) => {
         const again = () => show({ type });
@@ -86,7 +89,8 @@ function columnsOf(models, selection, { type, may, again, signal }) {
     },
     {
       head: "By",
-      cell: ({ actor, by_rule: byRule }) => (byRule ? badge("rule", "accent") : (actor ?? NOTHING)),
+      cell: ({ actor, by_rule: byRule }) =>
+        byRule ? badge("rule", "accent") : actor ? callerLabel(actor) : NOTHING,
     },
     { head: "Check", kind: "wide", cell: checkOf },
     ...(may("admin") ? [{ head: "Actions", kind: "actions", cell: rollBack }] : []),

@@ -7,6 +7,7 @@ import { setBusy } from "../parts/busy.js";
 import { actionButton, badge, button } from "../parts/controls.js";
 import { layerBadge } from "../parts/decision.js";
 import { field, read } from "../parts/form.js";
+import { idText } from "../parts/ids.js";
 import { errorPanel, spinner } from "../parts/loading.js";
 import { notice } from "../parts/notice.js";
 import { shortcuts } from "../parts/shortcuts.js";
@@ -190,7 +191,7 @@ function sessionText(session, turns, may) {
     return "Sessions are not remembered (the setting “Session timeout”). Each message is sent with the turn before it.";
   return [
     `${plural(turns.length, "turn")} in the session `,
-    h("code", {}, session),
+    idText(session),
     may("read")
       ? [
           " ",

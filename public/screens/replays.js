@@ -2,9 +2,11 @@
 
 import { h, replace } from "../dom.js";
 import { count, NOTHING, percent, time } from "../format.js";
+import { callerLabel } from "../parts/callers.js";
 import { badge, link, pageHead } from "../parts/controls.js";
 import { stateBadge } from "../parts/job.js";
 import { empty } from "../parts/loading.js";
+import { readNames } from "../parts/names.js";
 import { listTable } from "../parts/table.js";
 import { address } from "../router.js";
 import { summaryOf } from "./replays_changes.js";
@@ -35,6 +37,7 @@ async function list({ root, signal, may }) {
     ),
     body,
   );
+  await readNames({ may, signal });
   await listTable(body, {
     caption: "Replays",
     path: "/v1/replays",
@@ -84,5 +87,5 @@ const COLUMNS = [
         : NOTHING,
     kind: "number",
   },
-  { head: "Started by", cell: (one) => one.created_by },
+  { head: "Started by", cell: (one) => callerLabel(one.created_by) },
 ];

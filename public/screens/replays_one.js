@@ -3,12 +3,14 @@
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { count, NOTHING, percent, plural, points, time, usd, words } from "../format.js";
-import { readAgents } from "../parts/agents.js";
+import { agentLabel } from "../parts/agents.js";
+import { callerLabel } from "../parts/callers.js";
 import { badge, button, card, facts, figure, pageHead, progressBar } from "../parts/controls.js";
 import { confirm } from "../parts/dialog.js";
 import { field, formDialog } from "../parts/form.js";
 import { heatTable } from "../parts/heat.js";
 import { cancelButton, followJob, isActive, stateBadge } from "../parts/job.js";
+import { readNames } from "../parts/names.js";
 import { notice } from "../parts/notice.js";
 import { filteredTable, table } from "../parts/table.js";
 import { address, go } from "../router.js";
@@ -38,7 +40,7 @@ export async function showReplay({ root, signal, may }, id) {
     else if (replay.n !== null) replace(changed, h("p", { class: "muted" }, "No query changes."));
     return view(replay, may, path, follow);
   };
-  await readAgents(signal); // for their names
+  await readNames({ may, signal });
   await followJob(body, path, render, { signal });
 }
 
@@ -66,7 +68,7 @@ function view(replay, may, path, follow) {
         ["Estimated max cost", running ? usd(replay.estimate.cost_usd) : null],
         ["Started", time(replay.created_at)],
         ["Ended", replay.finished_at ? time(replay.finished_at) : null],
-        ["Started by", replay.created_by],
+        ["Started by", callerLabel(replay.created_by)],
         ["Applied", replay.applied_at ? `${time(replay.applied_at)}, ${replay.applied_by}` : null],
       ]),
       changeTable(replay),
@@ -222,8 +224,8 @@ function matrix({ matrix: cells }) {
 
 /** Where a query goes, in words: an agent, or another outcome with its agent in brackets. */
 const placeOf = ({ outcome, agent_id: agent }) => {
-  if (outcome === "agent") return agent;
-  return agent ? `${words(outcome)} (${agent})` : words(outcome);
+  if (outcome === "agent") return agentLabel(agent);
+  return agent ? `${words(outcome)} (${agentLabel(agent)})` : words(outcome);
 };
 
 const labelledFacts = (labelled) =>

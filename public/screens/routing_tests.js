@@ -4,11 +4,13 @@ import { api } from "../api.js";
 import { h, replace } from "../dom.js";
 import { count, NOTHING, plural, time } from "../format.js";
 import { setBusy } from "../parts/busy.js";
+import { callerLabel } from "../parts/callers.js";
 import { actionButton, badge, card, facts, pageHead } from "../parts/controls.js";
 import { formDialog } from "../parts/form.js";
 import { stateBadge } from "../parts/job.js";
 import { empty, errorPanel, load } from "../parts/loading.js";
 import { comparable, readModels } from "../parts/models.js";
+import { readNames } from "../parts/names.js";
 import { notice } from "../parts/notice.js";
 import { inPageWords } from "../parts/page_words.js";
 import { listTable, table } from "../parts/table.js";
@@ -41,6 +43,7 @@ async function list({ root, signal, may }) {
     stored,
     runs,
   );
+  await readNames({ may, signal });
   const show = () =>
     load(
       stored,
@@ -81,7 +84,7 @@ const COLUMNS = [
     cell: (run) => (run.outcome ? `${run.outcome.passed} of ${run.tests}` : NOTHING),
     kind: "number",
   },
-  { head: "Started by", cell: (run) => run.created_by },
+  { head: "Started by", cell: (run) => callerLabel(run.created_by) },
 ];
 
 const passedBadge = (run) =>

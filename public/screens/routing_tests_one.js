@@ -2,9 +2,12 @@
 
 import { h, replace } from "../dom.js";
 import { count, NOTHING, percent, time, words } from "../format.js";
+import { agentLabel } from "../parts/agents.js";
+import { callerLabel } from "../parts/callers.js";
 import { badge, card, facts, pageHead, progressBar } from "../parts/controls.js";
 import { field } from "../parts/form.js";
 import { cancelButton, followJob, isActive, stateBadge } from "../parts/job.js";
+import { readNames } from "../parts/names.js";
 import { filteredTable } from "../parts/table.js";
 
 const FLIPS = { broken: "bad", fixed: "good", changed: "warn" };
@@ -18,6 +21,7 @@ export async function showRun({ root, signal, may }, id) {
     if (run.outcome) replace(results, resultsTable(path, signal));
     return view(run, may, path, follow);
   };
+  await readNames({ may, signal });
   await followJob(body, path, render, { signal });
 }
 
@@ -44,10 +48,10 @@ function view(run, may, path, follow) {
       ["Classifier", run.classifier ?? "none"],
       ["Threshold", percent(run.threshold)],
       ["Label layer", run.labels ? "on" : "off"],
-      ["Changed agents", run.changes.agents?.map((each) => each.id).join(", ") ?? null],
+      ["Changed agents", run.changes.agents?.map((each) => agentLabel(each.id)).join(", ") ?? null],
       ["Started", time(run.created_at)],
       ["Ended", run.finished_at ? time(run.finished_at) : null],
-      ["Started by", run.created_by],
+      ["Started by", callerLabel(run.created_by)],
     ]),
     run.error ? h("p", { class: "error" }, run.error) : null,
     running
@@ -96,13 +100,13 @@ const COLUMNS = [
     head: "Expected",
     cell: ({ test }) =>
       [
-        "expect" in test ? (test.expect ?? "no agent") : null,
-        test.must_not ? `not ${test.must_not.join(", ")}` : null,
+        "expect" in test ? (test.expect === null ? "no agent" : agentLabel(test.expect)) : null,
+        test.must_not ? `not ${test.must_not.map(agentLabel).join(", ")}` : null,
       ]
         .filter(Boolean)
         .join("; "),
   },
-  { head: "Routed to", cell: (each) => each.agent ?? NOTHING },
+  { head: "Routed to", cell: (each) => (each.agent ? agentLabel(each.agent) : NOTHING) },
   { head: "Layer", cell: (each) => words(each.layer) },
   { head: "Reason", cell: (each) => words(each.reason) },
   {
@@ -113,7 +117,10 @@ const COLUMNS = [
     head: "Change",
     cell: (each) =>
       each.flip
-        ? [badge(each.flip, FLIPS[each.flip]), ` was ${each.before_agent ?? NOTHING}`]
+        ? [
+            badge(each.flip, FLIPS[each.flip]),
+            ` was ${each.before_agent ? agentLabel(each.before_agent) : NOTHING}`,
+          ]
         : NOTHING,
   },
 ];
