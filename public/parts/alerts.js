@@ -7,6 +7,7 @@ import { address } from "../router.js";
 import { readModels } from "./models.js";
 import { inPageWords } from "./page_words.js";
 import { refusalText } from "./refusals.js";
+import { suggestion } from "./targets.js";
 
 const BUDGET_ALERT_SHARE = 0.8;
 const DEPRECATION_ALERT_DAYS = 60;
@@ -27,6 +28,7 @@ export async function readAlerts(context) {
     ["models", modelAlerts],
     ["adapters", adapterAlerts],
     ["challenger", challengerAlerts],
+    ["classifier", targetAlerts],
     ["learning", learningAlerts],
     ...(may("admin") ? [["API keys", keyAlerts]] : []),
   ];
@@ -186,6 +188,14 @@ async function challengerAlerts({ selection }) {
   if (!challenger) return [];
   const text = `Challenger ${challenger.model_id}: ${plural(challenger.compared, "request")} compared, ${count(challenger.labelled)} labeled.`;
   return [{ kind: "accent", text, href: "#/models/challenger", action: "Compare" }];
+}
+
+async function targetAlerts({ signal, selection }) {
+  const { classifier } = await selection;
+  if (!classifier) return [];
+  const path = `/v1/classifiers/${encodeURIComponent(classifier)}/curve`;
+  const hint = suggestion(await api("GET", path, { signal }));
+  return hint ? [{ kind: "accent", ...hint, action: "Compare targets" }] : [];
 }
 
 async function learningAlerts({ learned }) {

@@ -4,6 +4,7 @@ import { h } from "../dom.js";
 import { count, ms, NOTHING, percent, usd, words } from "../format.js";
 import { agentLabel } from "./agents.js";
 import { badge, bars, facts } from "./controls.js";
+import { idText } from "./ids.js";
 import { table } from "./table.js";
 
 const LAYERS = {
@@ -86,7 +87,7 @@ export function decisionFacts(decision) {
     ["Tokens", count(decision.usage.total_tokens)],
     ["Cost", decision.cost_usd === null ? "price unknown" : usd(decision.cost_usd)],
     ["Latency", ms(decision.latency_ms)],
-    ["AI Gateway log ID", decision.gateway.log_id],
+    ["AI Gateway log ID", decision.gateway.log_id ? idText(decision.gateway.log_id) : null],
     ["AI Gateway cache", decision.gateway.cache_status],
   ]);
 }

@@ -1,6 +1,9 @@
 // The routing layers, in the order in which charts stack them.
 
+import { compact } from "../format.js";
+import { chart } from "./chart.js";
 import { layerName } from "./decision.js";
+import { logsOf, startsOf } from "./log_links.js";
 
 // Each layer keeps its color wherever it is in the stack.
 const COLORS = {
@@ -23,10 +26,22 @@ export const layerColor = (layer) => COLORS[layer];
 export const usedLayers = (periods) =>
   LAYERS.filter((layer) => periods.some((period) => period.layers[layer]));
 
-/** One series for each of them. */
-export const layerSeries = (periods) =>
-  usedLayers(periods).map((layer) => ({
-    label: layerName(layer),
-    color: COLORS[layer],
-    values: periods.map((period) => period.layers[layer] ?? 0),
-  }));
+/** The requests by layer over time. A click on a bar opens its requests. */
+export function layerChart(analytics, label, signal) {
+  const { series } = analytics;
+  const layers = usedLayers(series);
+  return chart({
+    times: startsOf(analytics),
+    series: layers.map((layer) => ({
+      label: layerName(layer),
+      color: COLORS[layer],
+      values: series.map((period) => period.layers[layer] ?? 0),
+    })),
+    stacked: true,
+    format: compact,
+    hrefOf: (at, which) =>
+      logsOf(analytics, series[at], which === null ? null : { layer: layers[which] }),
+    label,
+    signal,
+  });
+}

@@ -5,11 +5,10 @@ import { compact, count, ms, percent, usd, words } from "../format.js";
 import { chart } from "../parts/chart.js";
 import { bars, card, infoIcon } from "../parts/controls.js";
 import { DEFINITIONS } from "../parts/definitions.js";
-import { layerSeries, usedLayers } from "../parts/layers.js";
-import { logsAt } from "../parts/log_links.js";
+import { layerChart } from "../parts/layers.js";
+import { logsAt, logsOf, startsOf } from "../parts/log_links.js";
 import { savingsByDay } from "../parts/savings.js";
 import { refusedChart } from "./analytics_refusals.js";
-import { startsOf, stopOf } from "./analytics_tables.js";
 
 /** `before` are the analytics of the period before, null if they are not compared. */
 export function charts(analytics, before, signal) {
@@ -22,28 +21,25 @@ export function charts(analytics, before, signal) {
       ? [{ label: `${label}, before`, color, dashed: true, values: earlier.map(value) }]
       : []),
   ];
-  const over = (label, format, lines, { hrefOf = () => logsOf(analytics, null), ...more } = {}) =>
+  const over = (label, format, lines, more = {}) =>
     chart({
       times,
       format,
       signal,
       series: lines.flat(),
       label,
-      hrefOf: (at, which) => hrefOf(which)(series[at]),
+      hrefOf: (at) => logsOf(analytics, series[at]),
       ...more,
     });
-  const layer = (which) =>
-    logsOf(analytics, which === null ? null : { layer: usedLayers(series)[which] });
   return h(
     "div",
     { class: "columns" },
     card(
       "Requests by layer",
-      over(
+      layerChart(
+        analytics,
         "Requests by layer over time; the table below has the numbers.",
-        compact,
-        layerSeries(series),
-        { stacked: true, hrefOf: layer },
+        signal,
       ),
       infoIcon(DEFINITIONS.layers),
     ),
@@ -108,10 +104,6 @@ export function charts(analytics, before, signal) {
     ),
   );
 }
-
-/** A function that gives the address of a period's requests. */
-const logsOf = (analytics, more) => (period) =>
-  logsAt({ ...more, from: period.start, to: stopOf(analytics, period) });
 
 // No failures.
 const EXPECTED_REASONS = new Set(["out_of_scope", "low_confidence", "background_prompt"]);

@@ -8,7 +8,7 @@ import { callerLabel } from "../parts/callers.js";
 import { badge, infoIcon, link } from "../parts/controls.js";
 import { attemptKind, layerName } from "../parts/decision.js";
 import { DEFINITIONS } from "../parts/definitions.js";
-import { logsAt } from "../parts/log_links.js";
+import { logsAt, logsOf } from "../parts/log_links.js";
 import { table } from "../parts/table.js";
 
 export const GROUPS = [
@@ -23,19 +23,6 @@ export const GROUPS = [
 const NAMES = { agent: agentLabel, key: callerLabel, layer: layerName, reason: words };
 // Filters of Logs that have another name than the group.
 const FILTERS = { adapter: "model" };
-const STEPS = { "5m": 300, hour: 3600, day: 86_400 };
-
-/** Unix seconds. The first period is drawn with full width, even if the range starts within it. */
-export function startsOf({ series, interval }) {
-  const step = STEPS[interval];
-  return series.map((period) => Math.floor(Date.parse(period.start) / 1000 / step) * step);
-}
-
-/** The time at which a period ends. */
-export function stopOf({ interval }, { start }) {
-  const step = STEPS[interval] * 1000;
-  return (Math.floor(Date.parse(start) / step) + 1) * step;
-}
 
 export function groupTable({ group_by: by, groups, from, to }) {
   const title = GROUPS.find(([name]) => name === by)[1];
@@ -136,11 +123,7 @@ export function seriesTable(analytics) {
     head: words(name),
     cell:
       index === 0
-        ? (period) =>
-            link(
-              new Date(period.start).toLocaleString(),
-              logsAt({ from: period.start, to: stopOf(analytics, period) }),
-            )
+        ? (period) => link(new Date(period.start).toLocaleString(), logsOf(analytics, period))
         : (period) => value(period) ?? NOTHING,
     kind: index === 0 ? undefined : "number",
     heading: index === 0,

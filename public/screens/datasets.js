@@ -27,7 +27,7 @@ export async function open({ root, signal, may }) {
     ),
     stats,
     imports,
-    may("label") ? importCard({ may, signal, onImported: () => show() }) : null,
+    may("label") ? importCard({ may, signal, onImported: (done) => onImported(done) }) : null,
     exports,
   );
   const showStats = () =>
@@ -54,8 +54,10 @@ export async function open({ root, signal, may }) {
       (agents) => exportCard(agents, signal),
       { signal, keep: true },
     );
-  const show = () => Promise.all([showStats(), showImports(), showExport()]);
-  await show();
+  const show = () => Promise.all([showStats(), showImports()]);
+  // What is chosen for an export stays, unless there are other agents to choose from.
+  const onImported = ({ created }) => Promise.all([show(), created.length ? showExport() : null]);
+  await Promise.all([show(), showExport()]);
 }
 
 function statsView({ total, agents, out_of_scope: none, near_duplicates: near, training }, may) {

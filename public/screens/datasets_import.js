@@ -18,7 +18,7 @@ const PATH = "/v1/datasets/import";
 const MAX_BYTES = 100_000_000; // the API's limit
 const WITH_PROGRESS = 1_000_000; // smaller files are sent at once
 
-/** `onImported` is called after an import has written something. */
+/** `onImported` gets the result of an import that has written something. */
 export function importCard({ may, signal, onImported }) {
   const columns = h("div", {});
   const names = h("div", {});
@@ -144,7 +144,7 @@ export function importCard({ may, signal, onImported }) {
         input.focus(); // the button is gone
         replace(report, importView(done));
         notice("Imported.");
-        await onImported();
+        await onImported(done);
       },
     }).finally(() => setBusy(run, false));
   }

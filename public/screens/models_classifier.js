@@ -89,7 +89,7 @@ function view(classifiers, config, { curve, drift, routers, may, show }) {
   return [
     h(
       "section",
-      { class: "card spread" },
+      { class: "card spread selection" },
       facts([
         [
           "Active classifier",

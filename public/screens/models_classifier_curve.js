@@ -9,6 +9,7 @@ import { formDialog } from "../parts/form.js";
 import { notice } from "../parts/notice.js";
 import { pointSlider } from "../parts/point_slider.js";
 import { table } from "../parts/table.js";
+import { pointOf, precisionName, suggestion, targetText } from "../parts/targets.js";
 import { address } from "../router.js";
 
 // Of the series of the chart.
@@ -19,36 +20,18 @@ const UNPRICED = {
   no_model_decisions: "No model has decided in the last 30 days, so no costs are stated.",
 };
 
-/** Targets as "99.5 %". */
-const targetText = (target) => percent(target, 2).replace(/(\.\d*[1-9])0+ %$/, "$1 %");
-
-const pointOf = ({ points: all }, target) => all.find((point) => point.target === target);
-
-/** What the figures are called: of machine labels they say how often the model agrees. */
-export const precisionName = ({ basis, basis_model: model }) =>
-  basis === "agreement with a model" ? `Agreement with ${model ?? "the model"}` : "Precision";
-
 const withInterval = (share, low, high) =>
   share === null ? NOTHING : `${percent(share)} (${percent(low)} to ${percent(high)})`;
 
-/** Where the slider of a classifier is, on this target. */
-const curveAddress = (id, target) => address(["models", "classifier", id], { target });
-
 /** The hint that another target answers clearly more; null if none does. */
 export function targetHint(curve) {
-  if (!curve?.suggested) return null;
-  const now = pointOf(curve, curve.target);
-  const better = pointOf(curve, curve.suggested);
-  const precision = precisionName(curve).toLowerCase();
-  const before =
-    now.precision === null
-      ? "it answers nothing"
-      : `${percent(now.coverage)} at ${percent(now.precision)}`;
+  const hint = curve && suggestion(curve);
+  if (!hint) return null;
   return h(
     "p",
     { class: "panel", "data-kind": "warn" },
-    `With a target of ${targetText(better.target)} it would answer ${percent(better.coverage)} at ${percent(better.precision)} ${precision} (${plural(better.answered, "held-out answer")}); with its ${targetText(now.target)} ${before}. `,
-    link("Compare targets", curveAddress(curve.classifier_id, better.target)),
+    `${hint.text} `,
+    link("Compare targets", hint.href),
   );
 }
 

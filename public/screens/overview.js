@@ -2,18 +2,17 @@
 
 import { api } from "../api.js";
 import { h, replace } from "../dom.js";
-import { compact, count, ms, NOTHING, percent, plural, usd } from "../format.js";
+import { clock, compact, count, ms, NOTHING, percent, plural, usd } from "../format.js";
 import { accuracyNote, accuracyText } from "../parts/accuracy.js";
 import { agentName, readAgents } from "../parts/agents.js";
 import { alertList, readAlerts } from "../parts/alerts.js";
-import { chart } from "../parts/chart.js";
 import { change, changeInPoints } from "../parts/compare.js";
 import { card, figure, pageHead } from "../parts/controls.js";
 import { layerBadge } from "../parts/decision.js";
 import { DEFINITIONS } from "../parts/definitions.js";
 import { filters } from "../parts/filters.js";
 import { firstSteps } from "../parts/first_steps.js";
-import { LAYERS, layerSeries } from "../parts/layers.js";
+import { LAYERS, layerChart } from "../parts/layers.js";
 import { learningView, readLearning } from "../parts/learning.js";
 import { load } from "../parts/loading.js";
 import { savingsByDay, savingsFigure } from "../parts/savings.js";
@@ -22,7 +21,13 @@ import { when } from "../parts/when.js";
 import { address } from "../router.js";
 
 const HOUR_MS = 3_600_000;
-const RANGES = { "24h": ["24 hours", 24], "7d": ["7 days", 168], "30d": ["30 days", 720] };
+const RANGES = {
+  "1h": ["hour", 1],
+  "24h": ["24 hours", 24],
+  "7d": ["7 days", 168],
+  "30d": ["30 days", 720],
+};
+// Up to so many hours by the hour, and below a day by 5 minutes.
 const MAX_HOURS_BY_HOUR = 168;
 const SAVINGS_DAYS = 14;
 const TOTALS = "/v1/analytics/totals";
@@ -63,7 +68,7 @@ export async function open({ root, query, signal, may }) {
         ([analytics, earlier, selected, known]) => {
           replace(byLayer, series(analytics, signal));
           replace(byAgent, agentTable(analytics, known));
-          return headline(analytics, earlier.totals, selected);
+          return headline(analytics, earlier, selected);
         },
         options,
       ),
@@ -146,7 +151,7 @@ function readAnalytics(range, signal) {
   const [, hours] = RANGES[range];
   const end = Date.now();
   const [from, earlier] = [1, 2].map((n) => new Date(end - n * hours * HOUR_MS).toISOString());
-  const interval = hours > MAX_HOURS_BY_HOUR ? "day" : "hour";
+  const interval = hours < 24 ? "5m" : hours > MAX_HOURS_BY_HOUR ? "day" : "hour";
   const read = (path, query) => api("GET", path, { query, signal });
   return {
     now: read("/v1/analytics", { from, interval, group_by: "agent" }),
@@ -154,8 +159,12 @@ function readAnalytics(range, signal) {
   };
 }
 
-function headline({ totals, savings, series }, before, selection) {
+function headline({ from, to, totals, savings, series }, earlier, selection) {
   const { accuracy } = totals;
+  const before = earlier.totals;
+  // Ranges are of whole hours, and the last hour is not over: of short ones the sums cannot be compared.
+  const isLong = Date.parse(to) - Date.parse(from) >= 24 * HOUR_MS;
+  const changed = (value, old) => (isLong ? change(value, old) : `since ${clock(from)}`);
   const line = (value) => series.map(value);
   return h(
     "div",
@@ -178,7 +187,7 @@ function headline({ totals, savings, series }, before, selection) {
     figure("Requests", compact(totals.requests), {
       info: DEFINITIONS.requests,
       href: "#/analytics",
-      note: change(totals.requests, before.requests),
+      note: changed(totals.requests, before.requests),
       values: line((period) => period.requests),
     }),
     figure("p95 latency", ms(totals.latency_ms.p95), {
@@ -189,12 +198,12 @@ function headline({ totals, savings, series }, before, selection) {
     figure("Cost", usd(totals.cost_usd), {
       note: totals.unpriced_answers
         ? `${plural(totals.unpriced_answers, "request")} without a price`
-        : change(totals.cost_usd, before.cost_usd),
+        : changed(totals.cost_usd, before.cost_usd),
       info: DEFINITIONS.cost,
       values: line((period) => period.cost_usd),
     }),
     figure("Active model", h("span", { class: "model-name" }, breakable(selection.active)), {
-      note: selection.classifier ? `classifier ${selection.classifier}` : "no classifier",
+      note: selection.classifier ? "behind a classifier" : "no classifier",
       href: "#/models",
     }),
   );
@@ -225,6 +234,7 @@ function agentTable({ groups }, agents) {
       },
       { head: "As fallback", kind: "number", cell: (group) => percent(group.fallback_rate) },
       { head: "Misrouted", kind: "number", cell: (group) => percent(group.misroute_rate) },
+      { head: "Labeled", kind: "number", cell: ({ accuracy }) => count(labelled(accuracy)) },
       { head: "Accuracy", cell: ({ accuracy }) => accuracyText(accuracy) },
     ],
   });
@@ -235,6 +245,8 @@ function agentTable({ groups }, agents) {
     h("p", { class: "more" }, h("a", { href: all }, `All ${count(named.length)} agents`)),
   ];
 }
+
+const labelled = ({ labelled: sampled, other_labelled: other }) => sampled + other;
 
 const readRecent = (signal) => api("GET", "/v1/logs", { query: { limit: RECENT }, signal });
 
@@ -286,12 +298,5 @@ function series(analytics, signal) {
     const requests = analytics.series.reduce((sum, period) => sum + (period.layers[layer] ?? 0), 0);
     return `${layer} ${count(requests)}`;
   });
-  return chart({
-    times: analytics.series.map((period) => Date.parse(period.start) / 1000),
-    series: layerSeries(analytics.series),
-    stacked: true,
-    format: compact,
-    label: `Requests by layer: ${text.join(", ")}.`,
-    signal,
-  });
+  return layerChart(analytics, `Requests by layer: ${text.join(", ")}.`, signal);
 }
