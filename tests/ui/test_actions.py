@@ -685,7 +685,7 @@ def test_machine_labels_are_shown_apart(page: Page, go: Go, seeded: httpx.Client
     go("datasets")
     expect(page.get_by_role("heading", name="Machine labels")).to_be_visible()
     of_agents = page.get_by_role("table", name="Machine labels by agent")
-    expect(of_agents.get_by_role("row").filter(has_text="it_support")).to_be_visible()
+    expect(of_agents.get_by_role("row").filter(has_text="IT Support")).to_be_visible()
     expect(page.get_by_text("They are no labels and do not count as accuracy.")).to_be_visible()
     page.get_by_label("Source", exact=True).select_option("machine")
     page.get_by_label("Split", exact=True).select_option("all")

@@ -147,6 +147,19 @@ def test_another_target_of_a_classifier_is_compared_and_used(
     expect(label).to_have_attribute("href", f"#/labeling/bulk?agent={few}")
     check_accessibility(page, "models-classifier-curve")
 
+    answer = {**curve, "suggested": first["target"]}
+    page.route("**/curve", lambda route: route.fulfill(json=answer))
+    selection = seeded.get("/v1/models/select").raise_for_status().json()
+    page.route(
+        "**/v1/models/select", lambda route: route.fulfill(json={**selection, "classifier": made})
+    )
+    go("overview")
+    hint = page.get_by_role("listitem").filter(has_text="With a target of 80 % the classifier")
+    hint.get_by_role("link", name="Compare targets").click()
+    expect(page.get_by_label("Target precision")).to_have_attribute("aria-valuetext", "80 %")
+    page.unroute_all()
+    go(f"models/classifier/{made}")
+
     slider = page.get_by_label("Target precision")
     use = page.get_by_role("button", name="Use this setting")
     expect(use).to_be_disabled()

@@ -95,6 +95,28 @@ def test_a_clarifying_question_in_playground_and_logs(page: Page, go: Go, close:
     expect(page.get_by_role("row", name="My VPN does not connect")).to_have_count(0)
 
 
+def test_many_queries_wait_for_the_rate_limit_and_are_stopped(page: Page, go: Go) -> None:
+    page.route(
+        "**/v1/route",
+        lambda route: route.fulfill(
+            status=429, headers={"retry-after": "60"}, json={"error": {"message": "Too many"}}
+        ),
+    )
+    go("playground/many")
+    queries = [f"My VPN fails, said Ada {number}" for number in range(6)]
+    page.get_by_label("Queries, one per line").fill("\n".join(queries))
+    page.get_by_role("button", name="Route all").click()
+    results = page.get_by_role("region", name="Results")
+    status = results.get_by_role("status")
+    expect(status).to_have_text("The rate limit is reached. Waiting 60 s …")
+    results.get_by_role("button", name="Stop").click()
+    left = results.get_by_role("button", name="Route 6 remaining queries")
+    expect(left).to_be_focused()
+    page.unroute("**/v1/route")
+    left.press("Enter")
+    expect(status).to_contain_text("6 of 6 queries routed: ")
+
+
 def test_many_queries_are_routed_and_a_question_is_answered_in_a_conversation(
     page: Page, go: Go, rows: Rows, close: list[str]
 ) -> None:

@@ -63,7 +63,7 @@ def test_changes_are_tried_and_applied(page: Page, go: Go, rows: Rows, api: http
 
     expect(page.get_by_text("succeeded")).to_be_visible(timeout=120_000)
     matrix = page.get_by_role("region", name="Decisions before and after")
-    expect(matrix.get_by_role("columnheader", name="hr")).to_be_visible()
+    expect(matrix.get_by_role("columnheader", name="Human Resources")).to_be_visible()
     changed = page.get_by_role("region", name="Changed queries")
     row = changed.get_by_role("row", name=query).first
     expect(row).to_contain_text("rule")
