@@ -36,8 +36,9 @@ const CALL = new RegExp(`(:? with |:? in |: |)\\b${METHOD} ${PATH}(?: \\{[^}]*\\
 const BARE_METHOD = new RegExp(` with ${METHOD}(?=[.,;])`, "g");
 const ANY_CALL = new RegExp(`${METHOD} /v1/`);
 
-/** `text` with the pages' names in place of calls. A sentence that names a call without a page is left out. */
-export function inPageWords(text) {
+/** `message` with the pages' names in place of calls. A sentence that names a call without a page is left out. */
+export function inPageWords(message) {
+  const text = message?.replaceAll("`", "");
   if (!text || !/[A-Z] \/v1\/| with [A-Z]{3,}[.,;]/.test(text)) return text;
   const named = text.replace(BARE_METHOD, "").replace(CALL, (call, before, path, offset) => {
     const [, screen] = SCREENS.find(([prefix]) => path.startsWith(prefix)) ?? [];

@@ -4,6 +4,7 @@ import { h } from "../dom.js";
 import { ms, percent, words } from "../format.js";
 import { agentLabel } from "./agents.js";
 import { cacheState, questionFacts, scoreBars, stageName } from "./decision.js";
+import { inPageWords } from "./page_words.js";
 
 const OUTCOMES = {
   decided: "ranking accepted",
@@ -31,7 +32,11 @@ function stageRow(stage) {
   const ranked = scores.length || none !== null;
   return [
     stageName(name),
-    h("span", {}, `${OUTCOMES[outcome]}${reason ? `: ${reason}` : ""} (${ms(duration)})`),
+    h(
+      "span",
+      {},
+      `${OUTCOMES[outcome]}${reason ? `: ${inPageWords(reason)}` : ""} (${ms(duration)})`,
+    ),
     ranked ? scoreBars(stage) : null,
     questionFacts(stage),
   ];
