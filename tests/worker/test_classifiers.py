@@ -1,6 +1,5 @@
 """A classifier from labels to the list of models, in real workerd."""
 
-import json
 import subprocess
 import sys
 import uuid
@@ -15,6 +14,7 @@ from edgeneuro.classifier.model import loads
 from scripts.paths import ROOT
 from tests.varied_questions import TOPICS, conversations, questions
 from tests.waiting import until
+from tests.worker.labels import imported, without_classifiers
 from tests.worker.product import LocalProduct
 
 
@@ -33,17 +33,14 @@ def labelled(own: LocalProduct) -> Iterator[httpx.Client]:
         {"query": query, "agent": agent} for agent in TOPICS for query in questions(agent)
     ]
     lines += conversations(50)
-    body = "".join(json.dumps(line) + "\n" for line in lines).encode()
-    with httpx.Client(base_url=own.base_url, headers=headers, timeout=60) as client:
-        report = client.post("/v1/datasets/import", content=body).raise_for_status().json()
+    with (
+        httpx.Client(base_url=own.base_url, headers=headers, timeout=60) as client,
+        imported(client, lines),
+    ):
         yield client
         # Also after a failure: it would answer in the tests that come next.
         client.patch("/v1/config", json={"classifier": None}).raise_for_status()
-        client.delete(f"/v1/datasets/imports/{report['id']}").raise_for_status()
-        for label in client.get("/v1/labels").json()["data"]:
-            client.delete(f"/v1/labels/{label['query_hash']}").raise_for_status()
-        for made in client.get("/v1/classifiers").json()["data"]:
-            client.delete(f"/v1/classifiers/{made['id']}").raise_for_status()
+        without_classifiers(client)
 
 
 def ended(client: httpx.Client, path: str) -> dict[str, Any]:

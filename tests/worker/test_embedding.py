@@ -10,6 +10,7 @@ import pytest
 from tests.http_client import http_client
 from tests.varied_questions import questions
 from tests.waiting import until
+from tests.worker.labels import imported, without_classifiers
 from tests.worker.product import LocalProduct
 
 SMALL = "@cf/baai/bge-small-en-v1.5"
@@ -43,16 +44,13 @@ def client(sandbox: LocalProduct) -> Iterator[httpx.Client]:
         for agent in (*PARAPHRASES, "none")
         for query in questions(agent)[::2]
     ]
-    body = "".join(json.dumps(line) + "\n" for line in lines).encode()
-    with http_client(sandbox.base_url, sandbox.admin_token, timeout=60) as client:
-        report = client.post("/v1/datasets/import", content=body).raise_for_status().json()
+    address = sandbox.base_url, sandbox.admin_token
+    with http_client(*address, timeout=60) as client, imported(client, lines):
         client.patch("/v1/config", json={"embedding_model": SMALL}).raise_for_status()
         yield client
         settings = {"embedding_model": None, "classifier": None}
         client.patch("/v1/config", json=settings).raise_for_status()
-        client.delete(f"/v1/datasets/imports/{report['id']}").raise_for_status()
-        for made in client.get("/v1/classifiers").json()["data"]:
-            client.delete(f"/v1/classifiers/{made['id']}").raise_for_status()
+        without_classifiers(client)
 
 
 @pytest.fixture

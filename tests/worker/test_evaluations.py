@@ -11,6 +11,7 @@ import pytest
 
 from tests.http_client import http_client
 from tests.waiting import until
+from tests.worker.labels import imported
 from tests.worker.product import LocalProduct
 
 ACTIVE = "@cf/meta/llama-3.2-1b-instruct"
@@ -39,9 +40,7 @@ def own(sandbox: LocalProduct) -> LocalProduct:
 def labelled(own: LocalProduct) -> Iterator[httpx.Client]:
     """A client of a product with 60 labels of the test part."""
     lines = [{"query": q, "agent": agent} for agent in QUESTIONS for q in asked(agent)]
-    body = "".join(json.dumps(line) + "\n" for line in lines).encode()
-    with http_client(own.base_url, own.admin_token, timeout=60) as client:
-        client.post("/v1/datasets/import", content=body).raise_for_status()
+    with http_client(own.base_url, own.admin_token, timeout=60) as client, imported(client, lines):
         yield client
 
 

@@ -15,6 +15,7 @@ import pytest
 from scripts.cron import running_cron_url
 from tests.varied_questions import TOPICS, questions
 from tests.waiting import until
+from tests.worker.labels import imported
 from tests.worker.product import LocalProduct
 
 MODEL = "@cf/meta/llama-3.2-1b-instruct"
@@ -24,13 +25,9 @@ MODEL = "@cf/meta/llama-3.2-1b-instruct"
 def admin(sandbox: LocalProduct) -> Iterator[httpx.Client]:
     headers = {"authorization": f"Bearer {sandbox.admin_token}"}
     with httpx.Client(base_url=sandbox.base_url, headers=headers, timeout=60) as client:
-        lines = [
-            json.dumps({"query": query, "agent": agent})
-            for agent in TOPICS
-            for query in questions(agent)
-        ]
-        client.post("/v1/datasets/import", content="\n".join(lines)).raise_for_status()
-        yield client
+        lines = [{"query": query, "agent": agent} for agent in TOPICS for query in questions(agent)]
+        with imported(client, lines):
+            yield client
 
 
 def job_of(client: httpx.Client, resource_id: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 from scripts.cron import running_cron_url
 from tests.varied_questions import TOPICS, questions
 from tests.waiting import until
+from tests.worker.labels import imported, without_classifiers
 from tests.worker.product import LocalProduct
 
 ANSWERS = 100  # that a classifier gives beside the model before it may be enabled
@@ -29,7 +30,6 @@ def client(own: LocalProduct) -> Iterator[httpx.Client]:
     """Of a product with some 340 labels, where learning is on. Nothing is left afterwards."""
     headers = {"authorization": f"Bearer {own.admin_token}"}
     lines = [{"query": query, "agent": agent} for agent in TOPICS for query in questions(agent)]
-    body = "".join(json.dumps(line) + "\n" for line in lines).encode()
     settings = {
         "learning": "on",
         "classifier_target": 0.9,
@@ -38,22 +38,15 @@ def client(own: LocalProduct) -> Iterator[httpx.Client]:
         "promotion_min_labels": 500,
         "machine_labels_per_agent": 0,
     }
-    with httpx.Client(base_url=own.base_url, headers=headers, timeout=60) as client:
-        no_classifier(client)
-        report = client.post("/v1/datasets/import", content=body).raise_for_status().json()
+    with (
+        httpx.Client(base_url=own.base_url, headers=headers, timeout=60) as client,
+        imported(client, lines),
+    ):
         client.patch("/v1/config", json=settings).raise_for_status()
         yield client
         none = {**dict.fromkeys([*settings, "classifier"]), "learning": "off"}
         client.patch("/v1/config", json=none).raise_for_status()
-        if report["id"] is not None:  # the labels were not there before
-            client.delete(f"/v1/datasets/imports/{report['id']}").raise_for_status()
-        no_classifier(client)
-
-
-def no_classifier(client: httpx.Client) -> None:
-    for made in client.get("/v1/classifiers").json()["data"]:
-        client.post(f"/v1/classifiers/{made['id']}/cancel")
-        client.delete(f"/v1/classifiers/{made['id']}").raise_for_status()
+        without_classifiers(client)
 
 
 def minute(client: httpx.Client, own: LocalProduct) -> None:

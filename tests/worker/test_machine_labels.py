@@ -11,6 +11,7 @@ import pytest
 from tests.http_client import http_client
 from tests.varied_questions import TOPICS, questions
 from tests.waiting import until
+from tests.worker.labels import imported
 from tests.worker.product import LocalProduct
 
 EACH = 12
@@ -18,8 +19,15 @@ EACH = 12
 
 @pytest.fixture(scope="module")
 def routed(sandbox: LocalProduct) -> Iterator[httpx.Client]:
-    """A client of a product that has routed some questions of each topic by its model."""
-    with http_client(sandbox.base_url, sandbox.admin_token) as client:
+    """A client of a product that has routed some questions of each topic by its model, and has
+    labels of others."""
+    lines = [
+        {"query": query, "agent": agent}
+        for agent in TOPICS
+        for query in questions(agent)[EACH : EACH + 3]
+    ]
+    address = sandbox.base_url, sandbox.admin_token
+    with http_client(*address) as client, imported(client, lines):
         settings = {
             "machine_label_confidence": 0.3,  # the emulated model matches words: it is never sure
             "learning": "observe",

@@ -5,7 +5,7 @@ report too."""
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 import httpx
@@ -17,6 +17,7 @@ from tests.http_client import http_client
 from tests.unit.classifiers import install_in
 from tests.unit.synthetic_labels import labels, trained, words
 from tests.waiting import until
+from tests.worker.labels import imported
 from tests.worker.product import LocalProduct
 from tests.worker.test_route import log_entry, route, unique
 
@@ -33,7 +34,8 @@ SECONDS = 60
 @pytest.fixture(scope="module")
 def selected(sandbox: LocalProduct) -> Iterator[httpx.Client]:
     """A client of a product with 40 agents more, and a classifier that knows them."""
-    with http_client(sandbox.base_url, sandbox.admin_token, timeout=60) as client:
+    address = sandbox.base_url, sandbox.admin_token
+    with http_client(*address, timeout=60) as client, ExitStack() as until_the_end:
         for agent in MADE:
             own = list(words(agent))
             body = {
@@ -44,8 +46,7 @@ def selected(sandbox: LocalProduct) -> Iterator[httpx.Client]:
             }
             client.post("/v1/agents", json=body).raise_for_status()
         lines = [{"query": query, "agent": agent} for query, agent in LABELS]
-        content = "".join(json.dumps(line) + "\n" for line in lines).encode()
-        report = client.post("/v1/datasets/import", content=content).raise_for_status().json()
+        until_the_end.enter_context(imported(client, lines))
         install(sandbox)
         # The emulated model is not confident of a question that has words of two agents.
         settings: dict[str, Any] = {"audit_sample_share": 0, "confidence_threshold": 0.1}
@@ -54,7 +55,6 @@ def selected(sandbox: LocalProduct) -> Iterator[httpx.Client]:
         yield client
         settings = dict.fromkeys((*settings, "classifier", "model_shortlist"))
         client.patch("/v1/config", json=settings).raise_for_status()
-        client.delete(f"/v1/datasets/imports/{report['id']}").raise_for_status()
         client.delete(f"/v1/classifiers/{CLASSIFIER}").raise_for_status()
         for agent in MADE:
             client.delete(f"/v1/agents/{agent}").raise_for_status()
