@@ -26,13 +26,13 @@ def own(sandbox: LocalProduct) -> LocalProduct:
 
 @pytest.fixture(scope="module")
 def labelled(own: LocalProduct) -> Iterator[httpx.Client]:
-    """A client of a product with some 340 labels of messages and 150 of turns in conversations. It
-    has no label and no classifier afterwards."""
+    """A client of a product with 171 labels of messages and 90 of turns in conversations. It has no
+    label and no classifier afterwards."""
     headers = {"authorization": f"Bearer {own.admin_token}"}
     lines: list[dict[str, object]] = [
-        {"query": query, "agent": agent} for agent in TOPICS for query in questions(agent)
+        {"query": query, "agent": agent} for agent in TOPICS for query in questions(agent)[::2]
     ]
-    lines += conversations(50)
+    lines += conversations(30)
     with (
         httpx.Client(base_url=own.base_url, headers=headers, timeout=60) as client,
         imported(client, lines),

@@ -4,6 +4,7 @@ workerd."""
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -50,8 +51,7 @@ def engine(own: LocalProduct, labelled: httpx.Client) -> Iterator[httpx.Client]:
     assert own.local_ai_url is not None
     with httpx.Client(base_url=own.local_ai_url, timeout=30) as emulator:
         yield emulator
-    # It is another one after a restart.
-    httpx.delete(f"{own.local_ai_url}/_local/faults").raise_for_status()
+        emulator.delete("/_local/faults").raise_for_status()
     for each in labelled.get("/v1/evaluations").json()["data"]:
         if each["state"] in ("queued", "running"):
             labelled.post(f"/v1/evaluations/{each['id']}/cancel").raise_for_status()
@@ -88,11 +88,9 @@ def some_done(client: httpx.Client, evaluation_id: str) -> int:
 
 
 def stored(product: LocalProduct, sql: str, *parameters: str) -> int:
-    """Straight from or into the database of a product that has ended; the first value there is."""
-    connection = sqlite3.connect(product.database)
-    with connection:
+    """Straight from or into the database of the product; the first value there is."""
+    with closing(sqlite3.connect(product.database, timeout=10)) as connection, connection:
         row = connection.execute(sql, parameters).fetchone()
-    connection.close()
     return 0 if row is None else int(row[0])
 
 
@@ -167,20 +165,19 @@ def test_it_goes_on_after_a_restart_and_asks_nothing_twice(
     engine.put("/_local/faults", json={"*": {"kind": "slow", "delay_ms": 400}}).raise_for_status()
     evaluation_id = begin(labelled)
     assert 0 < some_done(labelled, evaluation_id) < 120
-    own.stop()
+    own.kill_runtime()
+    labelled.base_url = own.base_url
+    engine.delete("/_local/calls").raise_for_status()
     kept = stored(
         own, "SELECT count(*) FROM evaluation_answers WHERE evaluation_id = ?", evaluation_id
     )
     assert 0 < kept < 120
     # The lease of the run that was killed has not ended yet; the test does not wait for that.
     stored(own, "UPDATE jobs SET lease_until = 0 WHERE resource_id = ?", evaluation_id)
-    own.start()
-    labelled.base_url = own.base_url
     found = ended(labelled, evaluation_id)
     assert (found["state"], found["error"]) == ("succeeded", None)
     assert [each["n"] for each in found["results"]["models"]] == [60, 60]
-    assert own.local_ai_url is not None
-    calls = httpx.get(f"{own.local_ai_url}/_local/calls").raise_for_status().json()
+    calls = engine.get("/_local/calls").raise_for_status().json()
     assert len(calls) == 120 - kept
 
 
