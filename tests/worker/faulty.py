@@ -83,8 +83,9 @@ class Faulty:
         wanted = (row.host, row.decision, row.slow)
         if self._prepared_for == wanted:
             return
-        enabled = {"enabled": row.host}
-        self.client.patch("/v1/providers/vendor", json=enabled).raise_for_status()
+        if self._prepared_for is None or self._prepared_for[0] != row.host:
+            enabled = {"enabled": row.host}
+            self.client.patch("/v1/providers/vendor", json=enabled).raise_for_status()
         self.configure(
             routing_model="vendor/any-model" if row.host else row.active_model,
             fallback_models=[],
@@ -193,9 +194,7 @@ def require_cell(faulty: Faulty, row: Row, way: Way) -> None:
         assert (outcomes[-1] if outcomes else None) == cell.outcome
         assert tried == Counter((each["model"], each["outcome"]) for each in logged["attempts"])
     faulty.prepare(replace(row, slow=False))
-    require_well(faulty, way, decision=row.decision)
-    # The row of that later request is there, so one that was late would be too.
-    assert len(faulty.rows(mark, 0)) == len(earlier) + cell.logged
+    require_well(faulty, way, decision=row.decision, mark=mark, logged=len(earlier) + cell.logged)
 
 
 def require_answer(answered: Answered, cell: Cell) -> None:
@@ -210,14 +209,19 @@ def require_answer(answered: Answered, cell: Cell) -> None:
         assert answered.headers["x-should-retry"] == "false"
 
 
-def require_well(faulty: Faulty, way: Way, *, decision: bool = False) -> None:
+def require_well(
+    faulty: Faulty, way: Way, *, decision: bool = False, mark: str = "", logged: int = 0
+) -> None:
     """The fault has left nothing behind: the next question has its answer and its row. `decision`:
-    the decision model is the active one."""
-    mark = word()
-    require_answer(faulty.ask(way, mark), Cell(200))
-    [logged] = faulty.rows(mark)
+    the decision model is the active one. Of questions with the mark so many are `logged`."""
+    mark, last = mark or word(), word()
+    require_answer(faulty.ask(way, f"{mark} {last}"), Cell(200))
+    rows = faulty.rows(mark, logged + 1)
+    # The row of this later request is there, so one that was late would be too.
+    assert len(rows) == logged + 1
+    [row] = [each for each in rows if last in each["query"]]
     layer = "decision_model" if decision else "llm"
-    assert (logged["layer"], logged["reason"], logged["ending"]) == (layer, None, "complete")
+    assert (row["layer"], row["reason"], row["ending"]) == (layer, None, "complete")
 
 
 def word() -> str:

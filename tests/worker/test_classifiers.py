@@ -43,16 +43,6 @@ def labelled(own: LocalProduct) -> Iterator[httpx.Client]:
         without_classifiers(client)
 
 
-def ended(client: httpx.Client, path: str) -> dict[str, Any]:
-    """The training or evaluation once the cron has ended it."""
-
-    def look() -> dict[str, Any]:
-        found: dict[str, Any] = client.get(path).json()
-        return found
-
-    return until(look, lambda it: it["state"] not in ("queued", "running"))
-
-
 def asked_of(client: httpx.Client, classifier_id: str) -> int:
     """Routes a dozen more questions; how many this classifier was asked in the last hour."""
     for number in range(12):
@@ -212,11 +202,14 @@ def test_a_new_agent_joins_the_classifier_at_once_and_a_deleted_one_leaves(
         labelled.patch("/v1/config", json={"classifier": None}).raise_for_status()
 
 
-def test_a_classifier_is_evaluated_beside_a_model(labelled: httpx.Client) -> None:
+def test_a_classifier_is_evaluated_beside_a_model(
+    own: LocalProduct, labelled: httpx.Client
+) -> None:
     classifier_id = labelled.get("/v1/classifiers").json()["data"][0]["id"]
     body = {"model_ids": ["@cf/meta/llama-3.2-1b-instruct", classifier_id], "limit": 20}
     begun = labelled.post("/v1/evaluations", json=body).json()
-    found = ended(labelled, f"/v1/evaluations/{begun['id']}")
+    own.finish_jobs()
+    found = labelled.get(f"/v1/evaluations/{begun['id']}").json()
     assert (found["state"], found["error"]) == ("succeeded", None)
     _, classifier = found["results"]["models"]
     assert (classifier["model_id"], classifier["n"]) == (classifier_id, 20)

@@ -72,11 +72,10 @@ def look(client: httpx.Client, evaluation_id: str) -> dict[str, Any]:
     return found
 
 
-def ended(client: httpx.Client, evaluation_id: str) -> dict[str, Any]:
+def ended(own: LocalProduct, client: httpx.Client, evaluation_id: str) -> dict[str, Any]:
     """The evaluation once the cron has ended it."""
-    return until(
-        lambda: look(client, evaluation_id), lambda it: it["state"] not in ("queued", "running")
-    )
+    own.finish_jobs()
+    return look(client, evaluation_id)
 
 
 def done(found: dict[str, Any]) -> int:
@@ -99,13 +98,13 @@ def select(client: httpx.Client, model_id: str | None, **body: Any) -> httpx.Res
 
 
 def test_two_models_are_compared_and_the_check_uses_it(
-    labelled: httpx.Client, engine: httpx.Client
+    own: LocalProduct, labelled: httpx.Client, engine: httpx.Client
 ) -> None:
     closed = select(labelled, OTHER, check=True).json()["error"]
     assert closed["code"] == "promotion_check_failed"
     says = {"kind": "text", "answer": json.dumps({"agent": "finance", "confidence": 0.9})}
     engine.put("/_local/faults", json={OTHER: {**says, "share": 0.5}}).raise_for_status()
-    found = ended(labelled, begin(labelled))
+    found = ended(own, labelled, begin(labelled))
     assert (found["state"], found["error"], found["labels"]) == ("succeeded", None, 60)
     good, bad = found["results"]["models"]
     assert (good["n"], bad["n"]) == (60, 60)
@@ -139,7 +138,7 @@ def test_two_models_are_compared_and_the_check_uses_it(
     )
 
     engine.delete("/_local/faults").raise_for_status()
-    assert ended(labelled, begin(labelled))["state"] == "succeeded"
+    assert ended(own, labelled, begin(labelled))["state"] == "succeeded"
     labelled.patch("/v1/config", json={"promotion_margin": 0.05}).raise_for_status()
     opened = select(labelled, OTHER, check=True)
     assert opened.status_code == 200, opened.text
@@ -148,12 +147,12 @@ def test_two_models_are_compared_and_the_check_uses_it(
 
 
 def test_the_pipeline_is_evaluated_as_it_routes(
-    labelled: httpx.Client, engine: httpx.Client
+    own: LocalProduct, labelled: httpx.Client, engine: httpx.Client
 ) -> None:
     # No failure that opens the circuit breaker, which the next test would find open.
     engine.put("/_local/faults", json={ACTIVE: {"kind": "invalid_answer"}}).raise_for_status()
     body = {"target": "pipeline", "model_ids": ["pipeline"], "limit": 12}
-    found = ended(labelled, begin(labelled, **body))
+    found = ended(own, labelled, begin(labelled, **body))
     assert (found["state"], found["error"]) == ("succeeded", None)
     [result] = found["results"]["models"]
     assert (result["failed"], result["layers"]) == (0, {"llm": 12}), "the fallback model answers"
@@ -167,6 +166,7 @@ def test_it_goes_on_after_a_restart_and_asks_nothing_twice(
     assert 0 < some_done(labelled, evaluation_id) < 120
     own.kill_runtime()
     labelled.base_url = own.base_url
+    engine.delete("/_local/faults").raise_for_status()
     engine.delete("/_local/calls").raise_for_status()
     kept = stored(
         own, "SELECT count(*) FROM evaluation_answers WHERE evaluation_id = ?", evaluation_id
@@ -174,14 +174,16 @@ def test_it_goes_on_after_a_restart_and_asks_nothing_twice(
     assert 0 < kept < 120
     # The lease of the run that was killed has not ended yet; the test does not wait for that.
     stored(own, "UPDATE jobs SET lease_until = 0 WHERE resource_id = ?", evaluation_id)
-    found = ended(labelled, evaluation_id)
+    found = ended(own, labelled, evaluation_id)
     assert (found["state"], found["error"]) == ("succeeded", None)
     assert [each["n"] for each in found["results"]["models"]] == [60, 60]
     calls = engine.get("/_local/calls").raise_for_status().json()
     assert len(calls) == 120 - kept
 
 
-def test_a_cancelled_one_stops_at_once(labelled: httpx.Client, engine: httpx.Client) -> None:
+def test_a_cancelled_one_stops_at_once(
+    own: LocalProduct, labelled: httpx.Client, engine: httpx.Client
+) -> None:
     engine.put("/_local/faults", json={"*": {"kind": "slow", "delay_ms": 400}}).raise_for_status()
     evaluation_id = begin(labelled)
     assert some_done(labelled, evaluation_id) < 120
@@ -191,21 +193,21 @@ def test_a_cancelled_one_stops_at_once(labelled: httpx.Client, engine: httpx.Cli
     assert labelled.post(f"{path}/cancel").json()["state"] == "cancelled"
     engine.delete("/_local/faults").raise_for_status()
     assert labelled.post(f"{path}/cancel").status_code == 409
-    assert ended(labelled, begin(labelled, limit=6))["state"] == "succeeded"
+    assert ended(own, labelled, begin(labelled, limit=6))["state"] == "succeeded"
     assert done(look(labelled, evaluation_id)) < 120
     assert labelled.delete(path).json()["deleted"] is True
     assert labelled.get(path).status_code == 404
 
 
 def test_a_model_is_calibrated_from_an_evaluation(
-    labelled: httpx.Client, engine: httpx.Client
+    own: LocalProduct, labelled: httpx.Client, engine: httpx.Client
 ) -> None:
     """Of the answers that the emulated model gives with its usual confidence all are right, of
     those with another one none is."""
     unsure = {"kind": "text", "answer": json.dumps({"agent": "finance", "confidence": 0.3})}
     engine.put("/_local/faults", json={ACTIVE: {**unsure, "share": 0.4}}).raise_for_status()
     body = {"model_ids": [ACTIVE], "split": "held_out"}
-    found = ended(labelled, begin(labelled, **body))
+    found = ended(own, labelled, begin(labelled, **body))
     assert (found["state"], found["error"]) == ("succeeded", None)
     engine.delete("/_local/faults").raise_for_status()
     reliability = found["results"]["models"][0]["reliability"]

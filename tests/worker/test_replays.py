@@ -9,7 +9,6 @@ import httpx
 import pytest
 
 from tests.http_client import http_client
-from tests.waiting import until
 from tests.worker.product import LocalProduct
 from tests.worker.test_route import log_entry, route, unique
 
@@ -30,20 +29,16 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def replay(client: httpx.Client, **body: Any) -> dict[str, Any]:
+def replay(sandbox: LocalProduct, client: httpx.Client, **body: Any) -> dict[str, Any]:
     """A replay once the cron has ended it."""
     begun = client.post("/v1/replays", json=body)
     assert begun.status_code == 202, begun.text
-    path = f"/v1/replays/{begun.json()['id']}"
-
-    def look() -> dict[str, Any]:
-        found: dict[str, Any] = client.get(path).json()
-        return found
-
-    return until(look, lambda it: it["state"] not in ("queued", "running"))
+    sandbox.finish_jobs()
+    found: dict[str, Any] = client.get(f"/v1/replays/{begun.json()['id']}").json()
+    return found
 
 
-def test_changes_are_replayed_and_applied(own: httpx.Client) -> None:
+def test_changes_are_replayed_and_applied(sandbox: LocalProduct, own: httpx.Client) -> None:
     since = now()
     queries = [unique("My VPN does not connect"), unique("How much parental leave do I have")]
     decisions = [route(own, query) for query in queries]
@@ -53,7 +48,7 @@ def test_changes_are_replayed_and_applied(own: httpx.Client) -> None:
     entries = len(own.get("/v1/logs", params={"limit": 1000, "from": since}).json()["data"])
     rule = {"when": {"pattern": r"\bvpn\b"}, "then": {"agent_id": "hr"}}
     changes = {"rules": [rule], "settings": {"confidence_threshold": 1.0}}
-    found = replay(own, **{"from": since, "changes": changes})
+    found = replay(sandbox, own, **{"from": since, "changes": changes})
     assert (found["state"], found["n"], found["model_calls"]["made"]) == ("succeeded", 2, 0)
     assert found["from"] == since
     moves = {
@@ -74,15 +69,17 @@ def test_changes_are_replayed_and_applied(own: httpx.Client) -> None:
     assert route(own, queries[1])["outcome"] == "fallback"
 
 
-def test_another_model_is_asked_and_nothing_of_it_is_kept(own: httpx.Client) -> None:
+def test_another_model_is_asked_and_nothing_of_it_is_kept(
+    sandbox: LocalProduct, own: httpx.Client
+) -> None:
     since = now()
     decision = route(own, unique("My VPN does not connect"))
     log_entry(own, decision["id"])
     body = {"from": since, "changes": {"model": OTHER}, "baseline": "current"}
-    found = replay(own, **body)
+    found = replay(sandbox, own, **body)
     assert (found["state"], found["n"], found["model_calls"]["made"]) == ("succeeded", 1, 1)
     assert 0 < found["cost"]["spent_usd"] <= found["estimate"]["cost_usd"]
-    again = replay(own, **body)
+    again = replay(sandbox, own, **body)
     assert again["model_calls"]["made"] == 1, "the answer was not cached"
     assert own.get("/v1/models/select").json()["active"] != OTHER
     refused = own.post(f"/v1/replays/{again['id']}/apply", json={"check": True})

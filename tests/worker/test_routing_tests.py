@@ -7,7 +7,6 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.waiting import until
 from tests.worker.product import LocalProduct
 
 ACTIVE = "@cf/meta/llama-3.2-1b-instruct"
@@ -30,17 +29,13 @@ def own(sandbox: LocalProduct) -> Iterator[httpx.Client]:
     httpx.delete(f"{sandbox.local_ai_url}/_local/faults").raise_for_status()
 
 
-def run(client: httpx.Client, **body: Any) -> dict[str, Any]:
+def run(sandbox: LocalProduct, client: httpx.Client, **body: Any) -> dict[str, Any]:
     """A run once the cron has ended it."""
     begun = client.post("/v1/routing-tests/runs", json=body)
     assert begun.status_code == 202, begun.text
-    path = f"/v1/routing-tests/runs/{begun.json()['id']}"
-
-    def look() -> dict[str, Any]:
-        found: dict[str, Any] = client.get(path).json()
-        return found
-
-    return until(look, lambda it: it["state"] not in ("queued", "running"))
+    sandbox.finish_jobs()
+    found: dict[str, Any] = client.get(f"/v1/routing-tests/runs/{begun.json()['id']}").json()
+    return found
 
 
 def test_a_model_is_tried_by_the_tests_before_it_is_selected(
@@ -57,8 +52,8 @@ def test_a_model_is_tried_by_the_tests_before_it_is_selected(
     says = {"kind": "text", "answer": json.dumps({"agent": "it_support", "confidence": 0.9})}
     faults = f"{sandbox.local_ai_url}/_local/faults"
     httpx.put(faults, json={OTHER: says}).raise_for_status()
-    assert run(own)["passed"] is True
-    tried = run(own, model_id=OTHER)
+    assert run(sandbox, own)["passed"] is True
+    tried = run(sandbox, own, model_id=OTHER)
     assert (tried["state"], tried["passed"], tried["active"]) == ("succeeded", False, OTHER)
     assert tried["flips"]["broken"] == 1
     path = f"/v1/routing-tests/runs/{tried['id']}/results"
@@ -67,6 +62,6 @@ def test_a_model_is_tried_by_the_tests_before_it_is_selected(
     assert own.post("/v1/models/select", json={"model_id": OTHER}).status_code == 409
 
     httpx.delete(faults).raise_for_status()
-    assert run(own, model_id=OTHER)["flips"]["fixed"] == 1
+    assert run(sandbox, own, model_id=OTHER)["flips"]["fixed"] == 1
     selected = own.post("/v1/models/select", json={"model_id": OTHER})
     assert selected.json()["active"] == OTHER, selected.text

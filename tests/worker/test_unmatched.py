@@ -7,7 +7,6 @@ import httpx
 import pytest
 
 from tests.http_client import http_client
-from tests.waiting import until
 from tests.worker.product import LocalProduct
 from tests.worker.test_route import log_entry, route
 
@@ -28,7 +27,9 @@ def unmatched(client: httpx.Client) -> dict[str, Any]:
     return found
 
 
-def test_unmatched_queries_become_an_agent_and_labels(own: httpx.Client) -> None:
+def test_unmatched_queries_become_an_agent_and_labels(
+    sandbox: LocalProduct, own: httpx.Client
+) -> None:
     own.patch("/v1/config", json={"confidence_threshold": 1.0}).raise_for_status()
     for query in (*FLIGHTS, *RECIPES):
         decision = route(own, query)
@@ -36,10 +37,7 @@ def test_unmatched_queries_become_an_agent_and_labels(own: httpx.Client) -> None
         log_entry(own, decision["id"])
     begun = own.post("/v1/unmatched")
     assert begun.status_code == 202, begun.text
-    until(
-        lambda: unmatched(own)["clustering"]["state"],
-        lambda state: state not in ("queued", "running"),
-    )
+    sandbox.finish_jobs()
     found = unmatched(own)
     assert found["clustering"]["state"] == "succeeded", found["clustering"]
     by_query = {each["queries"][0].split()[0]: each for each in found["clusters"]}

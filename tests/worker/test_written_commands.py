@@ -118,6 +118,7 @@ def environment(sandbox: LocalProduct, checkout: Path) -> dict[str, str]:
     return {
         "PATH": f"{checkout / 'programs'}:{os.environ['PATH']}",
         "HOME": str(checkout),
+        "NPM_CONFIG_UPDATE_NOTIFIER": "false",  # in a new home it asks the registry each time
         "ADMIN_TOKEN": sandbox.admin_token,
         "PORT": str(sandbox.port),
     }
