@@ -1,7 +1,5 @@
 """A classifier from labels to the list of models, in real workerd."""
 
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +9,7 @@ import httpx
 import pytest
 
 from edgeneuro.classifier.model import loads
-from scripts.paths import ROOT
+from scripts.classifier import main
 from tests.varied_questions import TOPICS, conversations, questions
 from tests.waiting import until
 from tests.worker.labels import imported, without_classifiers
@@ -60,21 +58,19 @@ def routed(client: httpx.Client, query: str, context: dict[str, str] | None) -> 
     return found
 
 
-def test_from_labels_to_the_selected_classifier(own: LocalProduct, labelled: httpx.Client) -> None:
+def test_from_labels_to_the_selected_classifier(
+    own: LocalProduct,
+    labelled: httpx.Client,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """The script has the running product train."""
-    words = ["train", "--target", "0.9", "--base-url", own.base_url]
-    ran = subprocess.run(
-        [sys.executable, "-m", "scripts.classifier", *words],
-        cwd=ROOT,
-        env={"PYTHONPATH": "src", "ADMIN_TOKEN": own.admin_token},
-        capture_output=True,
-        text=True,
-        timeout=180,
-    )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "answered_accuracy" in ran.stdout
+    monkeypatch.setenv("ADMIN_TOKEN", own.admin_token)
+    main(["train", "--target", "0.9", "--base-url", own.base_url])
+    said = capsys.readouterr().out
+    assert "answered_accuracy" in said
     [found] = labelled.get("/v1/classifiers").json()["data"]
-    assert found["id"] in ran.stdout
+    assert found["id"] in said
     made = labelled.get(f"/v1/classifiers/{found['id']}").json()
     assert (made["state"], made["error"]) == ("succeeded", None)
     metrics = made["metrics"]
@@ -137,14 +133,7 @@ def test_this_machine_learns_the_same_bytes(labelled: httpx.Client, tmp_path: Pa
     agents = tmp_path / "agents.json"
     agents.write_bytes(labelled.get("/v1/agents").raise_for_status().content)
     words = ["train", "--data", str(data), "--out", str(out), "--target", "0.9"]
-    words += ["--agents", str(agents)]
-    subprocess.run(
-        [sys.executable, "-m", "scripts.classifier", *words],
-        cwd=ROOT,
-        env={"PYTHONPATH": "src"},
-        check=True,
-        timeout=120,
-    )
+    main([*words, "--agents", str(agents)])
     assert out.read_bytes()[-32:].hex() == made["checksum"]
     assert loads(out.read_bytes()).dense is not None  # the table is there in workerd too
     assert made["warnings"] == [each for each in made["warnings"] if "word vectors" not in each]

@@ -162,8 +162,8 @@ def test_it_goes_on_after_a_restart_and_asks_nothing_twice(
     own: LocalProduct, labelled: httpx.Client, engine: httpx.Client
 ) -> None:
     engine.put("/_local/faults", json={"*": {"kind": "slow", "delay_ms": 400}}).raise_for_status()
-    evaluation_id = begin(labelled)
-    assert 0 < some_done(labelled, evaluation_id) < 120
+    evaluation_id = begin(labelled, limit=30)
+    assert 0 < some_done(labelled, evaluation_id) < 60
     own.kill_runtime()
     labelled.base_url = own.base_url
     engine.delete("/_local/faults").raise_for_status()
@@ -171,14 +171,14 @@ def test_it_goes_on_after_a_restart_and_asks_nothing_twice(
     kept = stored(
         own, "SELECT count(*) FROM evaluation_answers WHERE evaluation_id = ?", evaluation_id
     )
-    assert 0 < kept < 120
+    assert 0 < kept < 60
     # The lease of the run that was killed has not ended yet; the test does not wait for that.
     stored(own, "UPDATE jobs SET lease_until = 0 WHERE resource_id = ?", evaluation_id)
     found = ended(own, labelled, evaluation_id)
     assert (found["state"], found["error"]) == ("succeeded", None)
-    assert [each["n"] for each in found["results"]["models"]] == [60, 60]
+    assert [each["n"] for each in found["results"]["models"]] == [30, 30]
     calls = engine.get("/_local/calls").raise_for_status().json()
-    assert len(calls) == 120 - kept
+    assert len(calls) == 60 - kept
 
 
 def test_a_cancelled_one_stops_at_once(
