@@ -14,7 +14,7 @@ from tests.waiting import until
 from tests.worker.labels import imported
 from tests.worker.product import LocalProduct
 
-EACH = 12
+EACH = 6
 
 
 @pytest.fixture(scope="module")
