@@ -14,6 +14,9 @@ from tests.worker.guarded_product import Guarded, guarded_product
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": os.devnull}
 # A thread of PyTorch that waits for another one sleeps, and does not spin on a CPU.
 os.environ["OMP_WAIT_POLICY"] = "passive"
+# Read when numpy is imported. local/engines/minilm sets it too, but PyTorch's tests import numpy
+# before it: with two threads, which wait for each other, its tests took six times the CPU.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 
 @pytest.fixture(scope="session")
