@@ -21,7 +21,9 @@ SHAPES = ("chat", "prompt", "flat")
 
 @pytest.fixture(scope="module")
 def labelled(product: Product) -> Iterator[httpx.Client]:
-    """A client of a product with labels of three kinds, among them text that is easily damaged."""
+    """A client of a product with labels of three kinds, among them text that is easily damaged.
+    They are rolled back: with thousands of labels the requests of later tests, and the cron of each
+    minute, take several times the CPU."""
     agents = ("it_support", "hr", "none")
     rows = [
         {"query": f'Frage "{n}", \u2028 größer 🙂 als {n}?', "agent": agents[n % 3]}
@@ -34,6 +36,11 @@ def labelled(product: Product) -> Iterator[httpx.Client]:
         assert report.status_code == 200, report.text
         assert report.json()["rows"] == QUERIES
         yield client
+        roll_back(client, report)
+
+
+def roll_back(client: httpx.Client, report: httpx.Response) -> None:
+    client.delete(f"/v1/datasets/imports/{report.json()['id']}").raise_for_status()
 
 
 def export(client: httpx.Client, **params: str) -> bytes:
@@ -194,3 +201,4 @@ def test_an_import_of_10_000_lines_and_their_export(labelled: httpx.Client) -> N
     assert report.status_code == 200, report.text
     assert report.json()["new"] == 10_000
     assert export(labelled, format="flat", agent="hr").count(b"\n") >= 10_000
+    roll_back(labelled, report)
