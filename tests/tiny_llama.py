@@ -84,7 +84,7 @@ def teach(folder: Path, examples: Sequence[Example], *, steps: int = 60) -> Path
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.003)
     pack, drawn = Packer(torch.float32), random.Random(0)
     for step in range(steps):
-        batch = pack(drawn.sample(lots[step % len(lots)], 32))
+        batch = pack(drawn.sample(lots[step % len(lots)], 16))
         labels, _ = batch.pop("labels"), batch.pop("owners")
         cross_entropy(model(**batch).logits[0], labels).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import signal
 import subprocess
 from pathlib import Path
@@ -15,7 +14,7 @@ from safetensors import safe_open
 from edgeneuro.adapter.preflight import AdapterFacts, check_adapter
 from edgeneuro.adapter.safetensors import header_end
 from tests.trainer.exports import write_export
-from tests.trainer.program import command, train
+from tests.trainer.program import command, start_training, train
 from tests.waiting import until
 from trainer.options import read_options
 
@@ -102,13 +101,13 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_adapter(
     trained: Path, taught_llama: Path, export: Path, tmp_path: Path
 ) -> None:
     words = ("--base-model", taught_llama, "--data", export, "--max-steps", "30", *SMALL)
-    with subprocess.Popen(
-        command(*words), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        checkpoint = tmp_path / "adapter" / "checkpoints" / "checkpoint-20"
-        until(lambda: checkpoint.exists() or process.poll() is not None)
-        assert checkpoint.exists(), process.stdout and process.stdout.read()
-        os.kill(process.pid, signal.SIGKILL)
+    process = start_training(*words, folder=tmp_path)
+    checkpoint = tmp_path / "adapter" / "checkpoints" / "checkpoint-20"
+    until(lambda: checkpoint.exists() or not process.is_alive())
+    assert checkpoint.exists()
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     assert not (tmp_path / "adapter" / WEIGHTS).exists()
     changed = train(*words, "--rank", "2", folder=tmp_path)
     assert changed.returncode == 1
@@ -218,8 +217,9 @@ def test_the_hub_out_of_reach(export: Path, tmp_path: Path) -> None:
 
 
 def test_autotrains_files_instead(export: Path, tmp_path: Path) -> None:
-    words = ("--base-model", "gemma-2b", "--data", export, "--autotrain")
-    done = train(*words, folder=tmp_path)
+    """By the program in a process of its own, as in all that is written about it."""
+    words = command("--base-model", "gemma-2b", "--data", export, "--autotrain")
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     config: dict[str, Any] = yaml.safe_load((tmp_path / "adapter" / "config.yml").read_text())
     assert (config["task"], config["base_model"]) == ("llm-sft", "google/gemma-2b-it")

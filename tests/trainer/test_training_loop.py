@@ -25,7 +25,7 @@ from trainer.data import Example
 SECONDS = 180
 AGENTS = {"tech": "laptops, VPN", "people": "leave, contracts"}
 NAMES = {"it": "tech", "hr": "people"}
-QUESTIONS = [(question, NAMES[agent]) for question, agent in questions(150)]
+QUESTIONS = [(question, NAMES[agent]) for question, agent in questions(120)]
 
 
 @pytest.fixture(scope="module")
