@@ -1,6 +1,8 @@
 // The keys of agents in the label queue. In this browser an agent keeps its key when others are added
 // or deleted.
 
+import { readStored, writeStored } from "./stored.js";
+
 const NAME = "edgeneuro.agent_keys";
 
 /** Choose a suggestion of the queue, whatever agent it is. */
@@ -14,7 +16,7 @@ const KEYS = [..."123456789abcdfhijklmnoprtvxyz"];
  * null.
  */
 export function withKeys(agents) {
-  const before = stored();
+  const before = readStored(NAME, {});
   const keys = new Map(); // agents by their key
   const others = [];
   for (const agent of agents) {
@@ -24,10 +26,7 @@ export function withKeys(agents) {
   }
   for (const key of KEYS) if (!keys.has(key) && others.length) keys.set(key, others.shift());
   const pairs = KEYS.filter((key) => keys.has(key)).map((key) => [key, keys.get(key)]);
-  localStorage.setItem(
-    NAME,
-    JSON.stringify(Object.fromEntries(pairs.map(([key, { id }]) => [id, key]))),
-  );
+  writeStored(NAME, Object.fromEntries(pairs.map(([key, { id }]) => [id, key])));
   return [...pairs, ...others.map((agent) => [null, agent])];
 }
 
@@ -37,11 +36,3 @@ export const keyRanges = (keys) =>
     .map((kind) => keys.filter((key) => kind.test(key)).map((key) => key.toUpperCase()))
     .filter((each) => each.length)
     .map(([first, ...others]) => (others.length ? `${first} to ${others.at(-1)}` : first));
-
-function stored() {
-  try {
-    return JSON.parse(localStorage.getItem(NAME)) ?? {};
-  } catch {
-    return {};
-  }
-}

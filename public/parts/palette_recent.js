@@ -2,17 +2,12 @@
 
 import { mayOpen } from "../menu.js";
 import { RECENT_ITEM } from "../session.js";
+import { readStored, writeStored } from "./stored.js";
 
 const MAX_KEPT = 8;
 
-function kept() {
-  try {
-    const items = JSON.parse(localStorage.getItem(RECENT_ITEM) ?? "[]");
-    return items.filter(({ href, title, kind }) => href && title && kind);
-  } catch {
-    return []; // written by another version
-  }
-}
+const kept = () =>
+  readStored(RECENT_ITEM, []).filter(({ href, title, kind }) => href && title && kind);
 
 /** The newest first, without what the caller may not open and without the page that is open. */
 export function recentItems(all) {
@@ -24,5 +19,5 @@ export function recentItems(all) {
 
 export function remember({ kind, title, href }) {
   const items = [{ kind, title, href }, ...kept().filter((item) => item.href !== href)];
-  localStorage.setItem(RECENT_ITEM, JSON.stringify(items.slice(0, MAX_KEPT)));
+  writeStored(RECENT_ITEM, items.slice(0, MAX_KEPT));
 }

@@ -5,6 +5,7 @@
 import { api } from "../api.js";
 import { SESSION_CHANGED, session } from "../session.js";
 import { notice } from "./notice.js";
+import { readStored, writeStored } from "./stored.js";
 
 const NAME = "edgeneuro.unsaved_labels";
 const BATCH = 100;
@@ -166,18 +167,9 @@ function drop(changes) {
 /** Those of the signed-in user: another one of this browser gives no labels in their name. */
 const mine = () => stored().filter(({ by }) => by === session.caller?.id);
 
-function stored() {
-  try {
-    return JSON.parse(localStorage.getItem(NAME)) ?? [];
-  } catch {
-    return [];
-  }
-}
+const stored = () => readStored(NAME, []);
 
-function write(changes) {
-  if (changes.length) localStorage.setItem(NAME, JSON.stringify(changes));
-  else localStorage.removeItem(NAME);
-}
+const write = (changes) => writeStored(NAME, changes);
 
 const changed = () => window.dispatchEvent(new Event(UNSAVED_CHANGED));
 

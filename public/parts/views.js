@@ -8,6 +8,7 @@ import { confirm } from "./dialog.js";
 import { stateText } from "./filters.js";
 import { formDialog } from "./form.js";
 import { notice } from "./notice.js";
+import { readStored, writeStored } from "./stored.js";
 
 const MAX_NAME = 40;
 
@@ -19,16 +20,9 @@ const MAX_NAME = 40;
 export function views({ screen, given, state }) {
   const element = h("nav", { class: "views", "aria-label": "Views" });
   const stored = `edgeneuro.views.${screen}.${session.caller?.id}`;
-  const own = () => {
-    try {
-      return JSON.parse(localStorage.getItem(stored)) ?? [];
-    } catch {
-      return [];
-    }
-  };
+  const own = () => readStored(stored, []);
   const keep = (all) => {
-    if (all.length) localStorage.setItem(stored, JSON.stringify(all));
-    else localStorage.removeItem(stored);
+    writeStored(stored, all);
     show();
   };
   const save = async () => {

@@ -5,6 +5,7 @@ import { h, replace } from "../dom.js";
 import { ago, plural } from "../format.js";
 import { questionKey } from "../parts/context.js";
 import { button } from "../parts/controls.js";
+import { readStored, writeStored } from "../parts/stored.js";
 import { session } from "../session.js";
 
 const NAME = "edgeneuro.playground";
@@ -99,17 +100,13 @@ function item(each, onChoose) {
 
 /** Those of the caller: another person's, in the same browser, are not shown. */
 function mine() {
-  try {
-    const { by, queries } = JSON.parse(localStorage.getItem(NAME)) ?? {};
-    return by === session.caller.id ? queries : [];
-  } catch {
-    return []; // of another version
-  }
+  const { by, queries } = readStored(NAME, {});
+  return by === session.caller.id ? queries : [];
 }
 
 function write(queries) {
   try {
-    localStorage.setItem(NAME, JSON.stringify({ by: session.caller.id, queries }));
+    writeStored(NAME, { by: session.caller.id, queries });
   } catch {
     forget(); // no room: queries may be long
   }
