@@ -713,6 +713,19 @@ def test_the_overview_shows_what_was_saved(page: Page, go: Go, seeded: httpx.Cli
     expect(page.get_by_role("img", name="Model calls not made, by day and stage")).to_be_visible()
 
 
+def test_an_hour_of_the_overview_and_a_bar_of_it(page: Page, go: Go, seeded: httpx.Client) -> None:
+    go("overview?range=1h")
+    requests = page.locator(".figure").filter(has=page.get_by_role("link", name="Requests"))
+    expect(requests).to_contain_text("since ")  # not compared: the hour is not over
+    agent = page.get_by_role("table", name="By agent").get_by_role("row").nth(1)
+    expect(agent.get_by_role("link")).to_have_attribute("href", re.compile("#/logs.agent="))
+    bars = page.get_by_role("img", name="Requests by layer").locator(".u-over")
+    place = bars.bounding_box()
+    assert place is not None
+    bars.click(position={"x": place["width"] - 3, "y": place["height"] - 3})
+    expect(page).to_have_url(re.compile(r"#/logs\?.*from=.*to="))
+
+
 def test_the_overview_says_what_the_router_taught_itself(
     page: Page, go: Go, seeded: httpx.Client, rows: Rows
 ) -> None:
