@@ -161,7 +161,7 @@ def test_the_pipeline_is_evaluated_as_it_routes(
 def test_it_goes_on_after_a_restart_and_asks_nothing_twice(
     own: LocalProduct, labelled: httpx.Client, engine: httpx.Client
 ) -> None:
-    engine.put("/_local/faults", json={"*": {"kind": "slow", "delay_ms": 400}}).raise_for_status()
+    engine.put("/_local/faults", json={"*": {"kind": "slow", "delay_ms": 1_000}}).raise_for_status()
     evaluation_id = begin(labelled, limit=30)
     assert 0 < some_done(labelled, evaluation_id) < 60
     own.kill_runtime()
