@@ -22,8 +22,7 @@ SHAPES = ("chat", "prompt", "flat")
 @pytest.fixture(scope="module")
 def labelled(product: Product) -> Iterator[httpx.Client]:
     """A client of a product with labels of three kinds, among them text that is easily damaged.
-    They are rolled back: with thousands of labels the requests of later tests, and the cron of each
-    minute, take several times the CPU."""
+    They are rolled back, like those of the largest import: later tests read all labels."""
     agents = ("it_support", "hr", "none")
     rows = [
         {"query": f'Frage "{n}", \u2028 größer 🙂 als {n}?', "agent": agents[n % 3]}

@@ -155,7 +155,7 @@ def test_a_client_that_leaves_a_stream(client: httpx.Client, log: Path, product:
         assert connection.recv(20).startswith(b"HTTP/1.1 200")
     line = line_of(client, log, request_id)
     assert (line["level"], line["status"], line["ending"]) == ("info", 200, "client_gone")
-    # With so many labels the requests of later tests take several times the CPU.
+    # Later tests read all labels.
     client.delete(f"/v1/datasets/imports/{report.json()['id']}").raise_for_status()
 
 

@@ -57,6 +57,9 @@ def test_answers_are_as_the_document_says(client: httpx.Client, document: dict[s
     for method, path, operation in operations:
         body: dict[str, Any] | None = None if method == "GET" else {}
         response = client.request(method, re.sub(r"{[^}]*}", "none", path), json=body)
+        if (path, response.status_code) == ("/v1/classifiers", 202):
+            # This training, which no field is needed for, would take the CPU from later tests.
+            client.post(f"{path}/{response.json()['id']}/cancel")
         if said := faults(document, operation, response):
             found[f"{method} {path}"] = said
     assert found == {}
