@@ -19,7 +19,7 @@ EACH = 45
 _MAX_MINUTES = 20  # until a training ends
 
 
-async def _once(product: Product, words: str, work: Callable[[], Awaitable[Any]]) -> Any:
+async def once(product: Product, words: str, work: Callable[[], Awaitable[Any]]) -> Any:
     """What the work says. Dozens of tests begin with the same labels and the same training, which
     take half a second of CPU: where the same work has begun in the very same database, with the
     same ids and at the same time, a copy of its end is put in place: what the product itself made
@@ -42,7 +42,7 @@ async def _once(product: Product, words: str, work: Callable[[], Awaitable[Any]]
 
 async def import_labels(product: Product, each: int = EACH, *, seed: int = 1) -> None:
     """Questions that tell the agents apart well, so many of each, and some of no agent."""
-    await _once(product, f"import {each} {seed}", lambda: _import_labels(product, each, seed))
+    await once(product, f"import {each} {seed}", lambda: _import_labels(product, each, seed))
 
 
 async def _import_labels(product: Product, each: int, seed: int) -> None:
@@ -65,7 +65,7 @@ async def shown(product: Product, classifier_id: str) -> dict[str, Any]:
 
 async def train(product: Product, **body: Any) -> dict[str, Any]:
     words = f"train {json.dumps(body, sort_keys=True)}"
-    made: dict[str, Any] = await _once(product, words, lambda: _train(product, **body))
+    made: dict[str, Any] = await once(product, words, lambda: _train(product, **body))
     return made
 
 
