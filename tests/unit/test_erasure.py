@@ -284,13 +284,13 @@ async def test_erasing_logs_needs_one_field(product: Product, query: str) -> Non
 
 
 async def copies(product: Product, count: int, *, apart: int = 1) -> None:
-    """Of the first log row; one for so many rows of the log."""
+    """Of the first log row, behind all, `apart` from each other."""
     columns = [row["name"] for row in product.rows("SELECT name FROM pragma_table_info('logs')")]
     others = ", ".join(name for name in columns if name not in ("seq", "id"))
     product.execute(
         f"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})"
         f" INSERT INTO logs (seq, id, {others})"
-        f" SELECT logs.seq + i * {apart}, 'copy_' || i, {others} FROM n, logs"
+        f" SELECT (SELECT max(seq) FROM logs) + i * {apart}, 'copy_' || i, {others} FROM n, logs"
         " WHERE logs.seq = (SELECT min(seq) FROM logs)"
     )
 
