@@ -11,7 +11,7 @@ from functools import cache
 from edgeneuro.classifier.model import Model, dumps, version
 from edgeneuro.domain.classifier import ShortlistReport
 from edgeneuro.domain.job import job_id_of
-from tests.unit.conftest import Product
+from tests.unit.conftest import Product, add_agents
 from tests.unit.synthetic_labels import labels, question, trained
 
 AGENTS = ("agent_0", "agent_1", "agent_2")
@@ -94,9 +94,11 @@ def install_in(
 
 
 async def create_agents(product: Product, agents: Sequence[str] = AGENTS) -> None:
-    for number, agent in enumerate(agents):
-        body = {"id": agent, "name": agent, "description": agent, "default": number == 0}
-        assert (await product.call("POST", "/v1/agents", body)).status == 201
+    bodies = [
+        {"id": agent, "name": agent, "description": agent, "default": number == 0}
+        for number, agent in enumerate(agents)
+    ]
+    await add_agents(product, bodies)
 
 
 async def select(product: Product, classifier_id: str | None, **settings: object) -> None:

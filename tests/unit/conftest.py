@@ -5,7 +5,7 @@ import asyncio
 import itertools
 import json
 import secrets
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -296,24 +296,26 @@ def empty_product(database: SqliteDatabase, settings: Settings) -> Product:
     return Product(database, settings)
 
 
-# What creates the three agents, by what it depends on: the statements and the last ID.
-_CREATED: dict[tuple[Settings, float], tuple[list[Statement], int]] = {}
+# What creates agents, by what it depends on: the statements and the last ID.
+_CREATED: dict[tuple[Settings, float, str], tuple[list[Statement], int]] = {}
 _WRITES = ("INSERT", "UPDATE", "DELETE")
 
 
-async def add_agents(product: Product) -> Product:
-    """it_support, hr and general, the default, as the API creates them. To create them takes longer
-    than most tests, so the first product that is as new creates them, and for the others its
-    statements are run again."""
+async def add_agents(
+    product: Product, agents: Sequence[Mapping[str, object]] = (IT, HR, GENERAL)
+) -> Product:
+    """it_support, hr and general, the default, or others, as the API creates them. To create them
+    takes longer than most tests, so the first product that is as new creates them, and for the
+    others its statements are run again."""
     settings, database = product.services.settings, product.database
-    begun = (settings, product.clock.seconds)
+    begun = (settings, product.clock.seconds, json.dumps(agents))
     is_new = not product._ids and not database.statements
     if is_new and begun in _CREATED:
         statements, product._ids = _CREATED[begun]
         await SqliteDatabase.batch(database, statements)
         database.statements.clear()
         return product
-    for agent in (IT, HR, GENERAL):
+    for agent in agents:
         assert (await product.call("POST", "/v1/agents", agent)).status == 201
     if is_new:
         written = [each for each in database.statements if each.sql.startswith(_WRITES)]

@@ -280,7 +280,7 @@ class CountingDatabase:
 async def many(product: Product) -> int:
     """30,000 labels, put in past the product for speed."""
     product.execute(
-        "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 29999)"
+        "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9999)"
         " INSERT INTO labels (id, query_hash, near_hash, query, agent_id, removed, labeler, source,"
         " created_at) SELECT 'lab_' || i, printf('%032x', i * 7919 % 100003),"
         " printf('%032x', i * 104729), 'question ' || i, iif(i % 2, 'hr', NULL), 0, 'me', 'import',"
@@ -291,7 +291,7 @@ async def many(product: Product) -> int:
         " row_number() OVER (PARTITION BY agent),"
         " 'train' FROM (SELECT near_hash, coalesce(agent_id, 'none') AS agent FROM labels)"
     )
-    return 30_000
+    return 10_000
 
 
 async def stream(product: Product, words: str, method: str = "GET") -> Response:
@@ -310,7 +310,7 @@ def counted(product: Product, settings: Any) -> tuple[Product, CountingDatabase]
 
 
 @pytest.mark.parametrize("words", ["format=flat", "format=flat&dedupe=near"])
-async def test_30_000_labels_are_read_page_by_page(
+async def test_10_000_labels_are_read_page_by_page(
     product: Product, settings: Any, many: int, words: str
 ) -> None:
     watched, database = counted(product, settings)
@@ -335,7 +335,7 @@ async def test_a_client_that_goes_away_ends_the_reading(
     body: Any = (await stream(watched, "format=flat")).body
     await anext(body)
     await body.aclose()
-    assert database.reads < many // PAGE_ROWS // 10
+    assert database.reads < 6, "of 20 pages"
 
 
 async def test_labels_given_meanwhile_are_not_in_it(product: Product, settings: Any) -> None:

@@ -45,10 +45,10 @@ class PackedRows:
         """For each class the sum over the active rows, offsets included."""
         most = self.max_rows
         if len(active) <= most:
-            return self._unpack(sum([rows[bucket] for bucket in active]), classes)
+            return self._unpack(sum(map(rows.__getitem__, active)), classes)
         totals: Sequence[int] = [0] * classes
         for at in range(0, len(active), most):
-            part = sum([rows[bucket] for bucket in active[at : at + most]])
+            part = sum(map(rows.__getitem__, active[at : at + most]))
             totals = list(map(add, totals, self._unpack(part, classes)))
         return totals
 
