@@ -22,6 +22,7 @@ from tests.unit.synthetic_labels import labels
 from tests.unit.trainings import AGENTS, create, import_labels, minute, select, shown, train
 
 SMALL = 70_000  # cost of a slice, of which a training here has several
+FEW = 20  # labels of an agent, for a training that is run again and again
 
 
 class Killed(BaseException):
@@ -118,7 +119,7 @@ async def test_killed_at_every_call_of_the_database_it_makes_the_same_model(
     product = await add_agents(mortal)
     database = product.database
     assert isinstance(database, MortalDatabase)
-    await import_labels(product)
+    await import_labels(product, FEW)
     whole = await train(product)
     classifier_id = queue(product)
     database.done_first = done_first
@@ -126,7 +127,7 @@ async def test_killed_at_every_call_of_the_database_it_makes_the_same_model(
     while state(product)["state"] in ("queued", "running"):
         database.left = reached
         try:
-            await run_slice(product.services, classifier_id, cost=SMALL)
+            await run_slice(product.services, classifier_id, cost=SMALL // 2)
             reached = 0
         except Killed:
             deaths, reached = deaths + 1, reached + 1
@@ -281,13 +282,13 @@ class FlakyDatabase(SqliteDatabase):
 async def test_d1_away_at_every_call_of_a_training_only_delays_it(settings: Settings) -> None:
     database = FlakyDatabase(SCHEMA)
     product = await add_agents(Product(database, settings))
-    await import_labels(product)
+    await import_labels(product, FEW)
     whole = await train(product)
     classifier_id = queue(product)
     reached, failed = 0, 0
     while state(product)["state"] in ("queued", "running"):
         database.left = reached
-        await run_slice(product.services, classifier_id, cost=SMALL)
+        await run_slice(product.services, classifier_id, cost=SMALL // 2)
         was_away = database.left < 0
         database.left = None
         reached, failed = (reached + 1, failed + 1) if was_away else (0, failed)

@@ -24,7 +24,7 @@ async def test_an_exported_file_makes_the_very_bytes_of_the_product(
 ) -> None:
     """With word vectors."""
     product = await add_agents(Product(database, settings, read_vectors=load_table))
-    await import_labels(product)
+    await import_labels(product, 25)
     made = await train(product, seed=3)
     exported = await product.call("GET", "/v1/datasets/export?format=flat&manifest=true")
     data, out = tmp_path / "labels.jsonl", tmp_path / "model.bin"
@@ -44,7 +44,7 @@ async def test_machine_labels_in_the_file_are_learned_as_such(
     database: SqliteDatabase, settings: Settings, tmp_path: Path
 ) -> None:
     product = await add_agents(Product(database, settings, read_vectors=load_table))
-    await import_labels(product)
+    await import_labels(product, 25)
     await decide(product, 15, agents=(*AGENTS, "none"))
     made = await train(product, seed=4)
     exported = await product.call("GET", "/v1/datasets/export?format=flat&source=all")

@@ -21,7 +21,7 @@ from edgeneuro.store.label_vectors import find_vectors, store_vectors
 from tests.unit import embeddings
 from tests.unit.conftest import Product, says
 from tests.unit.invocations import run_scheduled
-from tests.unit.trainings import _once, create, import_labels, minute, shown
+from tests.unit.trainings import create, import_labels, minute, once, shown
 
 HOUR = "7 * * * *"  # any cron but that of every minute does the maintenance too
 
@@ -38,7 +38,7 @@ async def ready(product: Product) -> Product:
 
 async def trained(product: Product, minutes: int = 4) -> dict[str, Any]:
     """Of a classifier, with what there is of its second one by then."""
-    made: dict[str, Any] = await _once(
+    made: dict[str, Any] = await once(
         product, f"second {minutes}", lambda: _trained(product, minutes)
     )
     return made
@@ -48,6 +48,7 @@ async def _trained(product: Product, minutes: int) -> dict[str, Any]:
     created = (await create(product)).json()
     for _ in range(minutes):
         await minute(product)
+    assert all(len(each.texts) <= 100 for each in product.gateway.embedding_requests)
     return await shown(product, created["id"])
 
 
@@ -74,9 +75,8 @@ async def test_it_follows_the_training_of_a_classifier(ready: Product) -> None:
 
 
 async def test_vectors_are_made_once(ready: Product) -> None:
-    first = (await _trained(ready, 4))["embedding"]["progress"]
+    first = (await trained(ready))["embedding"]["progress"]
     asked = len(ready.gateway.embedding_requests)
-    assert all(len(each.texts) <= 100 for each in ready.gateway.embedding_requests)
     second = (await _trained(ready, 4))["embedding"]
     assert second["state"] == "succeeded"
     assert first["made"] > 0

@@ -59,12 +59,17 @@ async def trained(product: Product, **body: Any) -> dict[str, Any]:
     return report
 
 
-async def test_labels_of_conversations_are_learned_as_such(product: Product) -> None:
+async def learned(product: Product) -> dict[str, Any]:
+    """What a training says of follow-ups, with labels of conversations and after one without."""
     await import_labels(product)
     before = await trained(product)
     assert not before["learned"] and "(there are 0 and 0)" in before["reason"]
     await label(product, dialogues(3, 80))
-    found = await trained(product)
+    return await trained(product)
+
+
+async def test_labels_of_conversations_are_learned_as_such(product: Product) -> None:
+    found = await learned(product)
     learned_from = product.rows(
         "SELECT agent_id, context FROM current_labels WHERE context IS NOT NULL AND split <> 'test'"
     )
@@ -88,9 +93,7 @@ async def test_labels_of_conversations_are_learned_as_such(product: Product) -> 
 
 
 async def test_the_test_part_is_asked_with_its_context(product: Product) -> None:
-    await import_labels(product)
-    await label(product, dialogues(3, 80))
-    found = await trained(product)
+    found = await learned(product)
     score = found["made"]["test_score"]
     tests = product.rows("SELECT context FROM current_labels WHERE split = 'test'")
     in_conversations = [each for each in tests if each["context"]]

@@ -85,12 +85,12 @@ async def test_what_is_held_out_for_tests_is_learned_in_no_form(product: Product
 
 async def test_slices_read_what_one_go_reads(product: Product) -> None:
     await import_labels(product, each=20)
-    await decide(product, 80)
+    await decide(product, 40)
     whole = await train(product)
     queue(product)
     slices = 0
     while state(product)["state"] in ("queued", "running"):
-        await run_slice(product.services, "clf_queued", cost=SMALL)
+        await run_slice(product.services, "clf_queued", cost=SMALL // 2)
         slices += 1
         # A decision that is made once they are chosen belongs to the next training.
         if (await shown(product, "clf_queued"))["progress"]["machine_labels"]:
@@ -105,18 +105,18 @@ async def test_slices_read_what_one_go_reads(product: Product) -> None:
 
 
 async def test_what_is_erased_while_the_slices_read_is_left_out(product: Product) -> None:
-    await decide(product, 200, user="ada")
+    await decide(product, 60, user="ada")
     queue(product)
-    await run_slice(product.services, "clf_queued", cost=SMALL)
+    await run_slice(product.services, "clf_queued", cost=SMALL // 4)
     before = (await shown(product, "clf_queued"))["progress"]
-    assert before["stage"] == "labels" and 0 < sum(before["machine_labels"].values()) < 600
+    assert before["stage"] == "labels" and 0 < sum(before["machine_labels"].values()) < 180
     answered = await product.call("DELETE", "/v1/logs?user=ada")
     assert answered.status < 300
     await run_maintenance(product.services)
     await run_slice(product.services, "clf_queued")
     after = (await shown(product, "clf_queued"))["progress"]
     assert after["machine_labels"] == before["machine_labels"]
-    assert after["machine_left_out"] == {"deleted": 600 - sum(before["machine_labels"].values())}
+    assert after["machine_left_out"] == {"deleted": 180 - sum(before["machine_labels"].values())}
 
 
 async def test_what_was_erased_is_not_learned_again(product: Product) -> None:

@@ -34,9 +34,9 @@ async def once(product: Product, words: str, work: Callable[[], Awaitable[Any]])
         kept = sqlite3.connect(":memory:")
         connection.backup(kept)
         _ENDS[begun] = (kept, product._ids, clock.seconds, said)
-    else:
-        kept, product._ids, clock.seconds, said = _ENDS[begun]
-        kept.backup(connection)
+    kept, product._ids, clock.seconds, said = _ENDS[begun]
+    # The first time too: what comes next then begins in the same database, byte by byte.
+    kept.backup(connection)
     return json.loads(said)
 
 
