@@ -404,7 +404,7 @@ async def test_what_is_learned_badly_is_refused_with_its_figures(product: Produc
     """Enough labels, but they say nothing of the agent."""
     lines = "".join(
         json.dumps({"query": f"question {number}", "agent": (*AGENTS, "none")[number % 4]}) + "\n"
-        for number in range(400)
+        for number in range(200)
     )
     await product.call("POST", "/v1/datasets/import", lines.encode())
     assert (await product.call("GET", "/v1/datasets/stats")).json()["training"]["ready"] is True

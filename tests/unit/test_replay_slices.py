@@ -104,9 +104,9 @@ async def test_killed_anywhere_the_report_is_the_same(settings: Settings, baseli
 
 
 async def test_a_slice_keeps_within_the_queries_of_the_free_plan(product: Product) -> None:
-    await log(product, *queries(420))
+    await log(product, *queries(240))
     for changes in (HIGHER, {"model": OTHER}):
-        replay_id = await queued(product, changes, sample=420)
+        replay_id = await queued(product, changes, sample=240)
         slices = []
         while (await shown(product, replay_id))["state"] in ("queued", "running"):
             product.database.statements.clear()
@@ -115,8 +115,8 @@ async def test_a_slice_keeps_within_the_queries_of_the_free_plan(product: Produc
             await run_slice(product.services, replay_id)
             slices.append((len(requests(product)), len(product.database.statements)))
         assert max(statements for _, statements in slices) <= QUERIES_OF_THE_FREE_PLAN, slices
-        assert sum(asked for asked, _ in slices) == (0 if changes is HIGHER else 420)
-        assert (await shown(product, replay_id))["n"] == 420
+        assert sum(asked for asked, _ in slices) == (0 if changes is HIGHER else 240)
+        assert (await shown(product, replay_id))["n"] == 240
 
 
 async def test_a_model_that_fails_is_asked_again_later(
@@ -159,7 +159,7 @@ async def test_a_model_that_never_answers_ends_the_replay(
     database: SqliteDatabase, settings: Settings
 ) -> None:
     product = await made(database, settings, unsure)
-    await log(product, *queries(200))
+    await log(product, *queries(60))
     assert isinstance(product.gateway, Models)
     product.gateway.answer = lambda model, query: UpstreamCapacityError("full")
     replay_id = await queued(product, {"model": OTHER})
