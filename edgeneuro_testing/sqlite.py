@@ -2,7 +2,7 @@
 SQLite, with D1's documented limits for one statement."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import cache
 
 from edgeneuro.errors import ConstraintError, DatabaseError
@@ -31,9 +31,10 @@ def _empty(schema: str) -> sqlite3.Connection:
 
 
 @cache
-def _idle(schema: str) -> list[sqlite3.Connection]:
-    """Connections to databases in memory that are as new, for the next to take. SQLite has read the
-    schema and compiled most statements there, which takes longer than most tests."""
+def _idle(schema: str, kept: Hashable = None) -> list[sqlite3.Connection]:
+    """Connections to databases in memory that are as new, or hold what was kept under that name,
+    for the next to take. SQLite has read the schema and compiled most statements there, which takes
+    longer than most tests."""
     return []
 
 
@@ -55,8 +56,8 @@ class SqliteDatabase:
     def __init__(self, schema: str, path: str = ":memory:") -> None:
         self._schema = schema
         in_memory = path == ":memory:"
-        idle = _idle(schema) if in_memory else []
-        self._connection = idle.pop() if idle else _connect(schema, path)
+        self._idle = _idle(schema) if in_memory else []
+        self._connection = self._idle.pop() if self._idle else _connect(schema, path)
         self._connection.row_factory = sqlite3.Row
         for limit, value in _LIMITS.items():
             self._connection.setlimit(limit, value)
@@ -64,6 +65,25 @@ class SqliteDatabase:
             self._connection.execute("BEGIN")  # until `close` undoes it all
         self.failing = False
         self.statements: list[Statement] = []
+        self._undo_all, self._begun_with = "ROLLBACK", self._connection.total_changes
+
+    def keep(self, name: Hashable) -> None:
+        """From now on `close` only undoes what follows, and another database may `resume` here."""
+        if self._connection.in_transaction:
+            self._connection.execute("SAVEPOINT kept")
+            self._idle, self._undo_all = _idle(self._schema, name), "ROLLBACK TO kept"
+
+    def resume(self, name: Hashable) -> bool:
+        """Whether what another database has kept under that name is in this one now, which is as
+        new."""
+        idle = _idle(self._schema, name)
+        is_new = self._connection.total_changes == self._begun_with
+        if not (idle and is_new and self._connection.in_transaction):
+            return False
+        self.close()
+        self._connection = idle.pop()
+        self._idle, self._undo_all = idle, "ROLLBACK TO kept"
+        return True
 
     def commit(self) -> None:
         """End the transaction that `close` would undo."""
@@ -71,10 +91,9 @@ class SqliteDatabase:
             self._connection.execute("COMMIT")
 
     def close(self) -> None:
-        idle = _idle(self._schema)
-        if self._connection.in_transaction and len(idle) < _MAX_IDLE:
-            self._connection.execute("ROLLBACK")
-            idle.append(self._connection)
+        if self._connection.in_transaction and len(self._idle) < _MAX_IDLE:
+            self._connection.execute(self._undo_all)
+            self._idle.append(self._connection)
         else:
             self._connection.close()
 

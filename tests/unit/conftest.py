@@ -306,14 +306,16 @@ async def add_agents(
 ) -> Product:
     """it_support, hr and general, the default, or others, as the API creates them. To create them
     takes longer than most tests, so the first product that is as new creates them, and for the
-    others its statements are run again."""
+    others its statements are run again, unless a database that is closed has the agents still."""
     settings, database = product.services.settings, product.database
     begun = (settings, product.clock.seconds, json.dumps(agents))
     is_new = not product._ids and not database.statements
     if is_new and begun in _CREATED:
         statements, product._ids = _CREATED[begun]
-        await SqliteDatabase.batch(database, statements)
-        database.statements.clear()
+        if not database.resume(begun):
+            await SqliteDatabase.batch(database, statements)
+            database.statements.clear()
+            database.keep(begun)
         return product
     for agent in agents:
         assert (await product.call("POST", "/v1/agents", agent)).status == 201
