@@ -59,8 +59,7 @@ class SqliteDatabase:
         self._idle = _idle(schema) if in_memory else []
         self._connection = self._idle.pop() if self._idle else _connect(schema, path)
         self._connection.row_factory = sqlite3.Row
-        for limit, value in _LIMITS.items():
-            self._connection.setlimit(limit, value)
+        self._set_limits()
         if in_memory:
             self._connection.execute("BEGIN")  # until `close` undoes it all
         self.failing = False
@@ -83,7 +82,13 @@ class SqliteDatabase:
         self.close()
         self._connection = idle.pop()
         self._idle, self._undo_all = idle, "ROLLBACK TO kept"
+        self._set_limits()
         return True
+
+    def _set_limits(self) -> None:
+        """Those of D1, whatever a test has set before."""
+        for limit, value in _LIMITS.items():
+            self._connection.setlimit(limit, value)
 
     def commit(self) -> None:
         """End the transaction that `close` would undo."""
