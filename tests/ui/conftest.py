@@ -14,7 +14,7 @@ from tests.ui.browser import chromium
 from tests.ui.console_guard import ConsoleGuard
 from tests.ui.script_attack import attack
 from tests.ui.seed_data import seed_data
-from tests.ui.tab import Tab
+from tests.ui.tab import WIDE, Tab
 from tests.worker.guarded_product import Guarded
 from tests.worker.product import LocalProduct
 
@@ -100,7 +100,7 @@ def console(console_guard: ConsoleGuard) -> Iterator[ConsoleGuard]:
 
 @pytest.fixture
 def context(browser: Browser, product: LocalProduct) -> Iterator[BrowserContext]:
-    """A new browser context for the tests that are about signing in and loading."""
+    """A new browser context for the tests that need a page which has loaded nothing yet."""
     context = new_context(browser, product)
     yield context
     context.close()
@@ -111,7 +111,7 @@ def new_context(browser: Browser, product: LocalProduct) -> BrowserContext:
     context = browser.new_context(
         base_url=product.base_url,
         locale="en-US",
-        viewport={"width": 1440, "height": 900},
+        viewport=WIDE,
         color_scheme="light",
         reduced_motion="reduce",  # a turning wheel takes more CPU than all else
     )
@@ -119,9 +119,9 @@ def new_context(browser: Browser, product: LocalProduct) -> BrowserContext:
     return context
 
 
-def sign_in(page: Page, key: str) -> None:
-    page.goto("/")
-    enter_key(page, key)
+def sign_out(page: Page) -> None:
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("API key", exact=True)).to_be_visible()
 
 
 def enter_key(page: Page, key: str) -> None:
@@ -150,7 +150,7 @@ def own_page(context: BrowserContext, product: LocalProduct) -> Page:
 @pytest.fixture(scope="package")
 def tab(browser: Browser, product: LocalProduct) -> Iterator[Tab]:
     key = product.admin_token
-    tab = Tab(lambda: load_page(new_context(browser, product), key), key)
+    tab = Tab(lambda: load_page(new_context(browser, product), key), key, enter_key)
     yield tab
     tab.close()
 
@@ -160,6 +160,13 @@ def page(tab: Tab) -> Iterator[Page]:
     """Signed in as an administrator, with no screen open."""
     with tab.use() as page:
         yield page
+
+
+@pytest.fixture
+def signed_out(page: Page) -> Page:
+    """It asks for a key, and is signed in again after the test."""
+    sign_out(page)
+    return page
 
 
 @pytest.fixture

@@ -3,35 +3,44 @@ screen in them.
 
 Sharing is safe since the pages keep nothing in memory but who is signed in: a screen is made again
 when it is opened, and leaving it ends its dialogs, listeners and requests. What else a test can
-leave behind is taken away here, and a page that cannot be cleaned is closed.
+leave behind is taken away here, who was signed out is signed in again, and a page that cannot be
+cleaned is closed. A theme that a test has chosen stays until the page is loaded again: such a test
+needs a page of its own.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Error, Page
+from playwright.sync_api import Error, Page, ViewportSize
 
+WIDE: ViewportSize = {"width": 1440, "height": 900}
 # A screen that does not exist shows a heading and asks the API nothing.
 _NOWHERE = "/#/nowhere"
+_IS_SIGNED_IN = """(key) => document.getElementById("main") !== null
+  && sessionStorage.getItem("edgeneuro.key") === key"""
+# Labels that are not saved yet are on their way, which nothing here can end.
 _CLEAN = """(key) => {
+  const saved = localStorage.getItem("edgeneuro.unsaved_labels") === null;
   document.getElementById("notices").replaceChildren();
-  localStorage.removeItem("edgeneuro.first_steps");
-  localStorage.removeItem("edgeneuro.playground");
-  localStorage.removeItem("edgeneuro.recent");
-  return document.querySelector("#main h1")?.textContent === "Page not found"
-    && document.querySelectorAll("dialog").length === 0
-    && localStorage.length === 0
-    && sessionStorage.length === 1
-    && sessionStorage.getItem("edgeneuro.key") === key;
+  localStorage.clear();
+  sessionStorage.clear();
+  sessionStorage.setItem("edgeneuro.key", key);
+  return saved
+    && document.querySelector("#main h1")?.textContent === "Page not found"
+    && document.querySelectorAll("dialog").length === 0;
 }"""
 
 
 class Tab:
-    """`load` opens a new page in a context of its own, signed in with the key."""
+    """`load` opens a new page in a context of its own, signed in with the key; `enter` signs in a
+    page that asks for a key."""
 
-    def __init__(self, load: Callable[[], Page], key: str) -> None:
+    def __init__(
+        self, load: Callable[[], Page], key: str, enter: Callable[[Page, str], None]
+    ) -> None:
         self._load = load
         self._key = key
+        self._enter = enter
         self._page: Page | None = None
 
     @contextmanager
@@ -54,8 +63,22 @@ class Tab:
         try:
             page.unroute_all(behavior="ignoreErrors")
             page.context.set_offline(False)
+            for other in page.context.pages:
+                if other != page:
+                    other.close()
+            page.emulate_media(color_scheme="light")
+            if page.viewport_size != WIDE:
+                page.set_viewport_size(WIDE)
             page.goto(_NOWHERE)
+            if not page.evaluate(_IS_SIGNED_IN, self._key):
+                self._sign_in(page)
             clean: bool = page.evaluate(_CLEAN, self._key)
         except Error:
             return False
-        return clean and len(page.context.pages) == 1
+        return clean
+
+    def _sign_in(self, page: Page) -> None:
+        sign_out = page.get_by_role("button", name="Sign out")
+        if sign_out.count():
+            sign_out.click()
+        self._enter(page, self._key)

@@ -10,14 +10,19 @@ from tests.ui.console_guard import ConsoleGuard
 PAGE = "http://localhost/"
 
 
-@pytest.fixture
-def blank(browser: Browser) -> Iterator[Page]:
-    """An empty page in a new context, without a product."""
+@pytest.fixture(scope="module")
+def empty(browser: Browser) -> Iterator[Page]:
+    """A page without a product."""
     page = browser.new_page()
     page.route("**/*", _answer)
-    page.goto(PAGE)
     yield page
     page.close()
+
+
+@pytest.fixture
+def blank(empty: Page) -> Page:
+    empty.goto(PAGE)
+    return empty
 
 
 def _answer(route: Route) -> None:

@@ -137,12 +137,12 @@ def test_a_search_does_not_run_after_leaving_the_screen(page: Page, go: Go) -> N
 
 
 def test_a_screen_that_could_not_be_loaded_is_loaded_again(
-    own_page: Page, console: ConsoleGuard
+    page: Page, console: ConsoleGuard
 ) -> None:
-    page = own_page  # another test may have loaded the screen in the shared one
     console.allow("screens/audit.js")
     page.route("**/screens/audit.js", lambda route: route.abort())
     page.goto("/#/audit")
+    page.reload()  # another test may have loaded the screen
     settled(page)
     expect(page.get_by_role("alert")).to_contain_text("This screen could not be loaded.")
     page.unroute("**/screens/audit.js")

@@ -4,9 +4,9 @@ import re
 
 import httpx
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
-from tests.ui.conftest import Go, Rows, enter_key, said, setting, settled
+from tests.ui.conftest import Go, Rows, enter_key, said, setting, settled, sign_out
 from tests.ui.test_screens import SCREENS, violations
 
 PALETTE = "ControlOrMeta+K"
@@ -103,12 +103,11 @@ def test_unsaved_input_is_not_dropped(page: Page, go: Go, rows: Rows) -> None:
 
 
 def test_screens_with_data_for_those_who_may_not_change_it(
-    context: BrowserContext, attacked: dict[str, str], api: httpx.Client
+    signed_out: Page, attacked: dict[str, str], api: httpx.Client
 ) -> None:
     """The guard of the console fails the test if a screen asks for what the key may not see."""
     user = api.post("/v1/users", json=VIEWER).json()
-    page = context.new_page()
-    page.goto("/")
+    page = signed_out
     for scope, owner, left_out in (
         ("read", user["id"], ()),
         ("label", None, ("models", "costs", "replays", "routing_tests", "adapters", "routers")),
@@ -133,4 +132,4 @@ def test_screens_with_data_for_those_who_may_not_change_it(
         expect(found.get_by_text("Logs", exact=True)).to_have_count(int(scope != "route"))
         expect(found.get_by_text("Providers")).to_have_count(0)
         page.keyboard.press("Escape")
-        page.get_by_role("button", name="Sign out").click()
+        sign_out(page)

@@ -1,19 +1,12 @@
 """Keyboard navigation, narrow screens, and the theme."""
 
-import pytest
 from playwright.sync_api import Page, expect
 
-from tests.ui.conftest import settled
+from tests.ui.conftest import Go, settled
 
 
-@pytest.fixture
-def page(own_page: Page) -> Page:
-    """These tests load it again, and change the theme of all pages."""
-    return own_page
-
-
-def test_from_the_first_tab_to_another_screen_and_back(page: Page) -> None:
-    settled(page)
+def test_from_the_first_tab_to_another_screen_and_back(page: Page, go: Go) -> None:
+    go("settings")
     page.reload()
     settled(page)
     page.keyboard.press("Tab")
@@ -52,7 +45,8 @@ def test_the_menu_of_a_narrow_screen(page: Page) -> None:
     expect(link).to_be_hidden()
 
 
-def test_the_theme_is_changed_and_stored(page: Page) -> None:
+def test_the_theme_is_changed_and_stored(own_page: Page) -> None:
+    page = own_page
     page.get_by_role("button", name="Theme: system").click()
     page.get_by_role("button", name="Theme: light").click()
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")

@@ -39,15 +39,13 @@ def query_shown(page: Page) -> str:
 
 
 def test_a_hundred_labels(
-    own_page: Page, rows: Rows, api: httpx.Client, product: LocalProduct
+    page: Page, go: Go, rows: Rows, api: httpx.Client, product: LocalProduct
 ) -> None:
-    page = own_page  # no key that a test before has pressed is still down
     first, *others = queries("wombat", 110)
     routed = api.post("/v1/route", json={"query": first}).raise_for_status().json()
     until(lambda: rows("SELECT 1 FROM logs WHERE id = ?", routed["id"]))
     copy_log_row(product.database, routed["id"], others)
-    page.goto("/#/labeling")
-    settled(page)
+    go("labeling")
     shown = set()
     for given in range(100):
         shown.add(query_shown(page))

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from scripts.paths import AXE
-from tests.ui.conftest import settled, sign_in
+from tests.ui.conftest import load_page, settled
 from tests.ui.script_attack import traces
 from tests.waiting import until
 from tests.worker.product import LocalProduct
@@ -103,9 +103,7 @@ def signed_in(browser: Browser, product: LocalProduct) -> Iterator[Page]:
     context = browser.new_context(
         base_url=product.base_url, locale="en-US", reduced_motion="reduce"
     )
-    page = context.new_page()
-    sign_in(page, product.admin_token)
-    yield page
+    yield load_page(context, product.admin_token)
     context.close()
 
 
@@ -183,10 +181,5 @@ def test_a_decision_in_the_playground(visitor: Page, attacked: dict[str, str]) -
     check_accessibility(visitor, "playground-answer")
 
 
-def test_signing_in(browser: Browser, product: LocalProduct) -> None:
-    page = browser.new_page(base_url=product.base_url, locale="en-US", reduced_motion="reduce")
-    look(page, "light", WIDE)
-    page.goto("/")
-    page.get_by_label("API key", exact=True).wait_for()
-    check_accessibility(page, "sign-in")
-    page.context.close()
+def test_signing_in(signed_out: Page) -> None:
+    check_accessibility(signed_out, "sign-in")

@@ -3,20 +3,13 @@
 from typing import Any
 
 import httpx
-import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.ui.conftest import Go, Rows, load_page, said, settled
+from tests.ui.conftest import Go, Rows, enter_key, said, settled
 from tests.worker.guarded_product import KEY, Guarded
 from tests.worker.product import LocalProduct
 
 KEY_PLACES = "JSON.stringify([location.href, document.cookie, {...localStorage}])"
-
-
-@pytest.fixture
-def page(own_page: Page) -> Page:
-    """These tests sign out, or open other tabs beside it."""
-    return own_page
 
 
 def make_key(api: httpx.Client, name: str, *scopes: str) -> dict[str, Any]:
@@ -27,9 +20,9 @@ def make_key(api: httpx.Client, name: str, *scopes: str) -> dict[str, Any]:
 
 
 def test_a_wrong_key_is_refused_and_a_right_one_is_kept_for_the_session(
-    context: BrowserContext, product: LocalProduct
+    signed_out: Page, product: LocalProduct
 ) -> None:
-    page = context.new_page()
+    page = signed_out
     page.goto("/#/agents")
     page.get_by_label("API key", exact=True).fill("en_wrong_wrong_wrong_wrong")
     page.get_by_role("button", name="Sign in").click()
@@ -47,21 +40,17 @@ def test_a_wrong_key_is_refused_and_a_right_one_is_kept_for_the_session(
     expect(page.get_by_label("API key", exact=True)).to_be_visible()
 
 
-def test_a_second_tab_is_signed_in_and_out_with_the_first(
-    context: BrowserContext, page: Page
-) -> None:
-    second = context.new_page()
+def test_a_second_tab_is_signed_in_and_out_with_the_first(page: Page) -> None:
+    second = page.context.new_page()
     second.goto("/#/models")
     expect(second.get_by_role("heading", name="Models", level=1)).to_be_visible()
     page.get_by_role("button", name="Sign out").click()
     expect(second.get_by_label("API key", exact=True)).to_be_visible()
 
 
-def test_a_conflict_of_two_tabs_is_shown(
-    context: BrowserContext, page: Page, go: Go, api: httpx.Client, rows: Rows
-) -> None:
+def test_a_conflict_of_two_tabs_is_shown(page: Page, go: Go, api: httpx.Client, rows: Rows) -> None:
     go("models")
-    second = context.new_page()
+    second = page.context.new_page()
     second.goto("/#/models")
     settled(second)
     for tab, model in ((second, "@cf/zai-org/glm-4.7-flash"), (page, "@cf/openai/gpt-oss-20b")):
@@ -74,12 +63,12 @@ def test_a_conflict_of_two_tabs_is_shown(
 
 
 def test_a_key_revoked_during_work_loses_nothing(
-    context: BrowserContext, api: httpx.Client, rows: Rows, product: LocalProduct
+    signed_out: Page, go: Go, api: httpx.Client, rows: Rows, product: LocalProduct
 ) -> None:
     key = make_key(api, "Short", "admin")
-    page = load_page(context, key["key"])
-    page.goto("/#/agents")
-    settled(page)
+    page = signed_out
+    enter_key(page, key["key"])
+    go("agents")
     page.get_by_role("button", name="Add agent").click()
     form = page.get_by_role("dialog", name="Add agent")
     form.get_by_label("ID", exact=True).fill("archive")
@@ -101,12 +90,12 @@ def test_a_key_revoked_during_work_loses_nothing(
 
 
 def test_cancelling_the_new_sign_in_keeps_the_typed_text(
-    context: BrowserContext, api: httpx.Client, product: LocalProduct
+    signed_out: Page, go: Go, api: httpx.Client
 ) -> None:
     key = make_key(api, "Shorter", "route")
-    page = load_page(context, key["key"])
-    page.goto("/#/playground")
-    settled(page)
+    page = signed_out
+    enter_key(page, key["key"])
+    go("playground")
     page.get_by_role("button", name="Route").click()
     expect(page.locator(".answer")).to_be_visible()  # without an explanation, which needs "read"
     page.get_by_label("Query").fill("A long thought about the VPN")
