@@ -43,11 +43,11 @@ export function importCard({ may, signal, onImported }) {
   const actions = h("div", { class: "form-actions", hidden: true }, check);
 
   let file = null; // {name, content}: read once, so that all requests send the same bytes
-  let steps = null; // {columns, names}
+  let steps = null; // {columns, names}; there are no names while a preview of other columns is under way
   let newest = 0;
 
-  /** Sends the file; `show` gets the result, unless another request has begun since. */
-  async function send(path, { mapping, query, working, show }) {
+  /** Sends the file; `show` gets the result, unless another request has begun since. An error offers `retry`. */
+  async function send(path, { mapping, query, working, show, retry = null }) {
     newest += 1;
     const number = newest;
     const form = new FormData();
@@ -68,7 +68,7 @@ export function importCard({ may, signal, onImported }) {
       if (number === newest) await show(result);
     } catch (error) {
       if (number !== newest || error.name === "AbortError") return;
-      replace(report, steps?.names.show(error) ? null : errorReport(error, file.name));
+      replace(report, steps?.names?.show(error) ? null : errorReport(error, file.name, retry));
     } finally {
       if (number === newest) setBusy(check, false);
     }
@@ -94,8 +94,15 @@ export function importCard({ may, signal, onImported }) {
 
   /** Reads the file's columns and agents. `chosen` are the columns that the user has chosen. */
   function preview(chosen) {
+    if (chosen) {
+      // The names of the former columns may be others: no choice is made among them.
+      steps.names = null;
+      replace(names);
+      actions.hidden = true;
+    }
     return send(`${PATH}/preview`, {
       mapping: chosen && { columns: chosen },
+      retry: chosen && (() => preview(steps.columns.value())),
       working: "Reading the file …",
       show: async (found) => {
         const agents = await readAgents(signal); // an import may have created some
@@ -115,7 +122,7 @@ export function importCard({ may, signal, onImported }) {
     });
   }
 
-  const mappingNow = () => ({ columns: steps.columns.value(), ...steps.names.value() });
+  const mappingNow = () => ({ columns: steps.columns.value(), ...steps.names?.value() });
   const query = () => ({ metadata: metadata.value() ? "keep" : "ignore" });
 
   function checkFile() {
@@ -159,7 +166,7 @@ export function importCard({ may, signal, onImported }) {
   }
 
   function changed() {
-    if (!steps) return;
+    if (!steps?.names) return; // the preview under way takes the choices as they are then
     newest += 1; // a check that is under way is of other choices
     setBusy(check, false);
     replace(report);

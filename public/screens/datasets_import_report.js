@@ -48,10 +48,13 @@ export function importView({ dry_run: dry, rows, new: fresh, changed, unchanged,
   );
 }
 
-/** An error of the API for the file `name`, with the lines that it lists. */
-export function errorReport(error, name) {
+/** An error of the API for the file `name`, with the lines that it lists; `retry` adds a button. */
+export function errorReport(error, name, retry = null) {
   const { errors = [], error_count: all = errors.length } = error.details ?? {};
-  return [errorPanel(error), errors.length ? errorTable({ errors, error_count: all }, name) : null];
+  return [
+    errorPanel(error, retry),
+    errors.length ? errorTable({ errors, error_count: all }, name) : null,
+  ];
 }
 
 /** The first errors of a file, and all that are known as a file. */

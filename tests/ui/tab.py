@@ -18,6 +18,12 @@ WIDE: ViewportSize = {"width": 1440, "height": 900}
 _NOWHERE = "/#/nowhere"
 _IS_SIGNED_IN = """(key) => document.getElementById("main") !== null
   && sessionStorage.getItem("edgeneuro.key") === key"""
+# Leaving it asks first.
+_FORGET_INPUT = "document.querySelectorAll('[data-watched]').forEach((form) => form.remove())"
+# A dialog goes soon after it was closed.
+_NO_DIALOG = "document.querySelector('dialog') === null"
+_DIALOG_MS = 2000
+_LOOK_EACH_MS = 10
 # Labels that are not saved yet are on their way, which nothing here can end.
 _CLEAN = """(key) => {
   const saved = localStorage.getItem("edgeneuro.unsaved_labels") === null;
@@ -25,9 +31,7 @@ _CLEAN = """(key) => {
   localStorage.clear();
   sessionStorage.clear();
   sessionStorage.setItem("edgeneuro.key", key);
-  return saved
-    && document.querySelector("#main h1")?.textContent === "Page not found"
-    && document.querySelectorAll("dialog").length === 0;
+  return saved && document.querySelector("#main h1")?.textContent === "Page not found";
 }"""
 
 
@@ -69,9 +73,11 @@ class Tab:
             page.emulate_media(color_scheme="light")
             if page.viewport_size != WIDE:
                 page.set_viewport_size(WIDE)
+            page.evaluate(_FORGET_INPUT)
             page.goto(_NOWHERE)
             if not page.evaluate(_IS_SIGNED_IN, self._key):
                 self._sign_in(page)
+            page.wait_for_function(_NO_DIALOG, polling=_LOOK_EACH_MS, timeout=_DIALOG_MS)
             clean: bool = page.evaluate(_CLEAN, self._key)
         except Error:
             return False

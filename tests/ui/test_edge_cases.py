@@ -1,5 +1,8 @@
 """Mistakes of users and of the network must not have unwanted effects."""
 
+import json
+from pathlib import Path
+
 import httpx
 from playwright.sync_api import Page, Route, expect
 
@@ -148,6 +151,33 @@ def test_a_screen_that_could_not_be_loaded_is_loaded_again(
     page.unroute("**/screens/audit.js")
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_role("table", name="Changes")).to_be_visible()
+
+
+def test_names_of_former_columns_take_no_choices(page: Page, go: Go, tmp_path: Path) -> None:
+    """Nor do other choices meanwhile keep those of the new columns from coming."""
+    file = tmp_path / "trams.jsonl"
+    file.write_text(json.dumps({"asked": "Tram to town?", "topic": "Trams", "line": "Blue"}))
+    go("datasets")
+    page.get_by_label("File", exact=True).set_input_files(file)
+    names = page.get_by_role("region", name="Names without an agent")
+    expect(names.get_by_role("group", name="Trams")).to_be_visible()
+    waiting: list[Route] = []
+    page.route("**/v1/datasets/import/preview", lambda route: waiting.append(route))
+    page.get_by_label("Use of the column line").select_option("agent")
+    expect(page.get_by_text("Reading the file …")).to_be_visible()
+    expect(names).to_have_count(0)
+    check = page.get_by_role("button", name="Check")
+    expect(check).to_be_hidden()
+    page.get_by_label("Keep split").uncheck()
+    waiting.pop().abort()
+    page.get_by_role("alert").get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("Reading the file …")).to_be_visible()
+    expect(names).to_have_count(0)
+    page.get_by_label("Use of the column topic").select_option("source")
+    waiting.pop().continue_()
+    expect(names.get_by_role("group", name="Blue")).to_be_visible()
+    expect(names.get_by_role("group", name="Trams")).to_have_count(0)
+    expect(check).to_be_enabled()
 
 
 def test_a_wide_range_shows_single_hours(page: Page, go: Go, seeded: httpx.Client) -> None:
