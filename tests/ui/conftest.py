@@ -23,6 +23,12 @@ SETTLED = """() => {
   return heading && others.length && others.at(-1).childNodes.length
     && !document.querySelector('#main [aria-busy], #main .loading');
 }"""
+_SHOWN = """() => ({
+  titles: document.querySelectorAll('#main h1').length,
+  alerts: document.querySelectorAll('[role=alert]').length,
+  refused: document.body.textContent.includes('This screen needs the scope'),
+  healthy: document.body.textContent.includes('No alerts'),
+})"""
 _LOOK_EACH_MS = 30  # to look at each frame makes the browser draw frames
 expect.set_options(timeout=20_000)  # long enough for a busy machine
 
@@ -198,6 +204,20 @@ def go(page: Page) -> Go:
 def settled(page: Page) -> None:
     """Waits until the screen is shown and nothing is loading."""
     page.wait_for_function(SETTLED, polling=_LOOK_EACH_MS)
+
+
+def open_again(page: Page) -> None:
+    """Opens the address again, without what the screen knew besides it."""
+    address = page.url
+    page.goto("/#/nowhere")
+    page.goto(address)
+    settled(page)
+
+
+def shown(page: Page) -> dict[str, Any]:
+    """What is checked of every screen: to look for each takes as long as to open the screen."""
+    found: dict[str, Any] = page.evaluate(_SHOWN)
+    return found
 
 
 def quiet(page: Page) -> None:

@@ -20,7 +20,7 @@ class ConsoleGuard:
     def watch(self, context: BrowserContext) -> None:
         context.on("weberror", self._exception)
         context.on("console", self._message)
-        context.on("request", self._request)
+        context.on("requestfailed", self._failed)  # as all to other hosts do
 
     def allow(self, text: str) -> None:
         """Ignore faults with this text until the next `take`."""
@@ -46,7 +46,7 @@ class ConsoleGuard:
             return
         self._faults.append(f"console: {message.text} ({address})")
 
-    def _request(self, request: Request) -> None:
+    def _failed(self, request: Request) -> None:
         target = urlsplit(request.url)
         if target.scheme in ("http", "https") and target.hostname != "localhost":
             self._faults.append(f"third party: {request.url}")

@@ -5,6 +5,13 @@ from playwright.sync_api import Locator, Page, expect
 from tests.ui.conftest import settled
 
 _MAX_TABS = 60  # from one control of a page to another
+_LOOKED_AT = 3
+_FOCUSABLE_BETWEEN = """(target) => {
+  const all = [...document.querySelectorAll("a[href], button, input, select, textarea, [tabindex]")]
+    .filter((one) => one.tabIndex >= 0 && !one.disabled && one.checkVisibility());
+  const from = all.indexOf(document.activeElement);
+  return from < 0 ? 0 : Math.abs(all.indexOf(target) - from);
+}"""
 
 
 class Keyboard:
@@ -25,10 +32,13 @@ class Keyboard:
     def reach(self, target: Locator, *, back: bool = False) -> None:
         """Moves the focus there, forward or back, control by control."""
         expect(target).to_be_visible()
+        key = "Shift+Tab" if back else "Tab"
+        # To look after each key makes the browser draw each control with the focus.
+        self.press(*[key] * max(0, target.evaluate(_FOCUSABLE_BETWEEN) - _LOOKED_AT))
         for _ in range(_MAX_TABS):
             if target.evaluate("one => one === document.activeElement"):
                 return
-            self.press("Shift+Tab" if back else "Tab")
+            self.press(key)
         raise AssertionError(f"{target} is not reached with {_MAX_TABS} tabs")
 
     def use(self, role: str, name: str, *, inside: Locator | None = None) -> None:

@@ -19,9 +19,11 @@ _NOWHERE = "/#/nowhere"
 _IS_SIGNED_IN = """(key) => document.getElementById("main") !== null
   && sessionStorage.getItem("edgeneuro.key") === key"""
 # Leaving it asks first.
-_FORGET_INPUT = "document.querySelectorAll('[data-watched]').forEach((form) => form.remove())"
+_FORGET_INPUT = """() => {
+  for (const form of document.querySelectorAll("[data-watched]")) form.remove();
+}"""
 # A dialog goes soon after it was closed.
-_NO_DIALOG = "document.querySelector('dialog') === null"
+_NO_DIALOG = "() => document.querySelector('dialog') === null"
 _DIALOG_MS = 2000
 _LOOK_EACH_MS = 10
 # Labels that are not saved yet are on their way, which nothing here can end.

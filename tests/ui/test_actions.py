@@ -12,7 +12,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.ui.conftest import Go, Rows, said, setting, settled
+from tests.ui.conftest import Go, Rows, open_again, said, setting, settled
 from tests.ui.seed_data import ACTIVE, OTHER, SECONDS, ended, label, upload
 from tests.waiting import until
 from tests.worker.adapters import CONFIG, GEMMA, WEIGHTS, write_adapter
@@ -534,8 +534,7 @@ def test_logs_are_searched_and_labeled(page: Page, go: Go, rows: Rows, api: http
     page.get_by_label("Search queries").fill("zeppelin")
     expect(page).to_have_url(re.compile("q=zeppelin"))
     expect(page.get_by_role("row")).to_have_count(2)
-    page.reload()
-    settled(page)
+    open_again(page)
     page.get_by_role("link", name=query).click()
     expect(page.get_by_role("heading", name="Latency breakdown")).to_be_visible()
     threshold = page.locator(".checklist li", has=page.get_by_text("threshold", exact=True))
@@ -586,8 +585,7 @@ def test_a_session_is_shown_and_ended(page: Page, go: Go, api: httpx.Client) -> 
     said(page, "Session ended.")
     expect(remembered).to_contain_text("Nothing is remembered")
     assert api.get("/v1/sessions/of%20zeppelins%2F1").status_code == 404
-    page.reload()
-    settled(page)
+    open_again(page)
     expect(remembered).to_contain_text("Nothing is remembered")
     remembered.get_by_role("link", name="Requests of this session").click()
     expect(page.get_by_label("Session")).to_have_value("of zeppelins/1")
@@ -748,8 +746,7 @@ def test_analytics_keep_their_state_and_export_csv(
     page.get_by_label("Range").select_option("7d")
     page.get_by_label("Group by").select_option("agent")
     expect(page.get_by_role("table", name="By agent")).to_contain_text("IT Support")
-    page.reload()
-    settled(page)
+    open_again(page)
     expect(page.get_by_label("Range")).to_have_value("7d")
     expect(page.get_by_label("Group by")).to_have_value("agent")
     with page.expect_download() as waiting:
@@ -799,8 +796,7 @@ def test_costs_follow_their_inputs(page: Page, go: Go) -> None:
     expect(prompt).to_contain_text("tokens")
     with_model = page.locator(".figure").filter(has_text="Model only, per month")
     expect(with_model).to_contain_text("Cloudflare")
-    page.reload()
-    settled(page)
+    open_again(page)
     expect(page.get_by_label("Classifier, %")).to_have_value("80")
     page.get_by_label("Cache, %").fill("70")
     page.keyboard.press("Enter")
@@ -830,7 +826,7 @@ def test_dead_letters_are_shown_and_deleted(page: Page, go: Go, product: LocalPr
     letter = ("dec_dead", "NOT NULL constraint failed", json.dumps({**entry, **EMPTY}))
     with closing(sqlite3.connect(product.database, timeout=10)) as connection, connection:
         connection.execute("INSERT INTO dead_letters VALUES (?, 1760000000000, ?, ?)", letter)
-    page.reload()
+    open_again(page)
     panel = page.get_by_role("region", name="Dead letters")
     expect(panel).to_contain_text("1 request could not be logged")
     panel.get_by_text("Show", exact=True).click()

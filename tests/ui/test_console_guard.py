@@ -26,6 +26,9 @@ def blank(empty: Page) -> Page:
 
 
 def _answer(route: Route) -> None:
+    if not route.request.url.startswith(PAGE):
+        route.continue_()
+        return
     found = route.request.url == PAGE
     route.fulfill(status=200 if found else 404, content_type="text/html", body="<title>x</title>")
 

@@ -14,7 +14,7 @@ from playwright.sync_api import Page, expect
 from edgeneuro.domain.evaluation import EvaluationResults
 from edgeneuro.store.evaluation_results import read_results
 from edgeneuro_testing.sqlite import SqliteDatabase
-from tests.ui.conftest import Go, Rows, settled
+from tests.ui.conftest import Go, Rows, open_again
 from tests.ui.seed_data import ACTIVE, OTHER
 from tests.ui.test_screens import NARROW, check_accessibility, look
 from tests.unit.conftest import SCHEMA
@@ -167,8 +167,7 @@ def test_the_matrix_of_many_agents_leads_to_queries_whose_label_is_corrected(
     label = "SELECT agent_id FROM current_labels WHERE query_hash = ?"
     assert rows(label, query_hash) == [("it_support",)]
     assert f"label=hr&decided={MORE_AGENTS[0]}" in page.url
-    page.reload()  # the address names the cell
-    settled(page)
+    open_again(page)  # the address names the cell
     expect(select).to_have_value("it_support")
     expect(table.get_by_role("cell", name="Human Resources", exact=True)).to_be_visible()
 

@@ -5,7 +5,7 @@ import re
 import httpx
 from playwright.sync_api import Locator, Page, expect
 
-from tests.ui.conftest import Go, Rows, said, settled
+from tests.ui.conftest import Go, Rows, open_again, said
 from tests.ui.test_screens import violations
 from tests.waiting import until
 
@@ -50,8 +50,7 @@ def test_requests_are_read_and_marked_beside_the_list(
     expect(panel(page)).to_contain_text(other)
     page.get_by_label("Search queries").fill("marmot")
     expect(page).to_have_url(re.compile("q=marmot&"))
-    page.reload()
-    settled(page)
+    open_again(page)
     expect(panel(page)).to_contain_text(other)
 
     page.locator("#main").press("m")

@@ -66,6 +66,7 @@ def guarded_product(folder: Path) -> Iterator[Guarded]:
             environment={
                 "ACCESS_TEAM_DOMAIN": domain,
                 "ACCESS_AUD": AUDIENCE,
+                "REQUEST_LOG": "errors",  # no test reads the lines of others
                 "NODE_EXTRA_CA_CERTS": str(certificate),
             },
         )
