@@ -16,24 +16,28 @@ from playwright.sync_api import Error, Page, ViewportSize
 WIDE: ViewportSize = {"width": 1440, "height": 900}
 # A screen that does not exist shows a heading and asks the API nothing.
 _NOWHERE = "/#/nowhere"
-_IS_SIGNED_IN = """(key) => document.getElementById("main") !== null
-  && sessionStorage.getItem("edgeneuro.key") === key"""
-# Leaving it asks first.
-_FORGET_INPUT = """() => {
+# Takes away the forms, since leaving unsaved input asks first, and says what else has changed.
+_FORGET = """(key) => {
   for (const form of document.querySelectorAll("[data-watched]")) form.remove();
+  return {
+    dark: matchMedia("(prefers-color-scheme: dark)").matches,
+    offline: !navigator.onLine,
+    signedOut: document.getElementById("main") === null
+      || sessionStorage.getItem("edgeneuro.key") !== key,
+  };
 }"""
-# A dialog goes soon after it was closed.
-_NO_DIALOG = "() => document.querySelector('dialog') === null"
-_DIALOG_MS = 2000
-_LOOK_EACH_MS = 10
 # Labels that are not saved yet are on their way, which nothing here can end.
-_CLEAN = """(key) => {
+_CLEAN = """async (key) => {
+  // A dialog goes soon after it was closed.
+  for (let turn = 0; turn < 100 && document.querySelector("dialog"); turn += 1)
+    await new Promise((done) => setTimeout(done, 10));
   const saved = localStorage.getItem("edgeneuro.unsaved_labels") === null;
   document.getElementById("notices").replaceChildren();
   localStorage.clear();
   sessionStorage.clear();
   sessionStorage.setItem("edgeneuro.key", key);
-  return saved && document.querySelector("#main h1")?.textContent === "Page not found";
+  return saved && document.querySelector("dialog") === null
+    && document.querySelector("#main h1")?.textContent === "Page not found";
 }"""
 
 
@@ -68,18 +72,19 @@ class Tab:
     def _clean(self, page: Page) -> bool:
         try:
             page.unroute_all(behavior="ignoreErrors")
-            page.context.set_offline(False)
             for other in page.context.pages:
                 if other != page:
                     other.close()
-            page.emulate_media(color_scheme="light")
             if page.viewport_size != WIDE:
                 page.set_viewport_size(WIDE)
-            page.evaluate(_FORGET_INPUT)
+            changed = page.evaluate(_FORGET, self._key)
+            if changed["dark"]:
+                page.emulate_media(color_scheme="light")
+            if changed["offline"]:
+                page.context.set_offline(False)
             page.goto(_NOWHERE)
-            if not page.evaluate(_IS_SIGNED_IN, self._key):
+            if changed["signedOut"]:
                 self._sign_in(page)
-            page.wait_for_function(_NO_DIALOG, polling=_LOOK_EACH_MS, timeout=_DIALOG_MS)
             clean: bool = page.evaluate(_CLEAN, self._key)
         except Error:
             return False

@@ -18,24 +18,26 @@ from tests.waiting import until
 from tests.worker.adapters import CONFIG, GEMMA, WEIGHTS, write_adapter
 from tests.worker.product import LocalProduct
 
+SETTINGS = (
+    "routing_model",
+    "fallback_models",
+    "classifier",
+    "promotion_min_labels",
+    "redact_personal_data",
+)
 EMPTY: dict[str, list[str]] = {"additions": [], "statements": []}  # of a log row to be written
 
 
 @pytest.fixture(autouse=True)
-def usual_models(api: httpx.Client) -> Iterator[None]:
+def usual_models(api: httpx.Client, rows: Rows) -> Iterator[None]:
     """Each test leaves the models as they were."""
     yield
-    api.post("/v1/models/select", json={"model_id": None, "type": "challenger"}).raise_for_status()
-    usual = dict.fromkeys(
-        (
-            "routing_model",
-            "fallback_models",
-            "classifier",
-            "promotion_min_labels",
-            "redact_personal_data",
-        )
-    )
-    api.patch("/v1/config", json=usual).raise_for_status()
+    if setting(rows, "challenger"):
+        none = {"model_id": None, "type": "challenger"}
+        api.post("/v1/models/select", json=none).raise_for_status()
+    changed = [name for name in SETTINGS if rows("SELECT 1 FROM config WHERE key = ?", name)]
+    if changed:
+        api.patch("/v1/config", json=dict.fromkeys(changed)).raise_for_status()
 
 
 def test_the_playground_routes(page: Page, go: Go, rows: Rows, api: httpx.Client) -> None:

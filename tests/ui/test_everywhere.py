@@ -83,6 +83,7 @@ def test_the_list_of_shortcuts(page: Page, go: Go) -> None:
     page.keyboard.press("m")
     expect(page.get_by_role("heading", name="Models", level=1)).to_be_visible()
     page.keyboard.press("?")
+    expect(dialog).to_be_visible()
     expect(dialog.get_by_role("heading", name="Labeling")).to_have_count(0)
 
 
