@@ -9,6 +9,7 @@ export function change(value, before) {
   if (value === null || !before) return null;
   const share = (value - before) / before;
   if (Math.abs(share) < 0.005) return "as in the period before";
+  if (value >= 10 * before) return "over 10 times the period before"; // which had next to nothing
   return `${percent(Math.abs(share), 0)} ${share > 0 ? "more" : "less"} ${BEFORE}`;
 }
 

@@ -713,6 +713,21 @@ def test_the_overview_shows_what_was_saved(page: Page, go: Go, seeded: httpx.Cli
     expect(page.get_by_role("img", name="Model calls not made, by day and stage")).to_be_visible()
 
 
+def test_a_change_is_a_percentage_where_one_says_something(page: Page) -> None:
+    changes = "async () => { const { change } = await import('/parts/compare.js');"
+    pairs = "[[8, 10], [10, 8], [10, 10], [79, 8], [281, 1], [1, 0], [null, 8]]"
+    found = page.evaluate(f"{changes} return {pairs}.map(([now, then]) => change(now, then)); }}")
+    assert found == [
+        "20 % less than in the period before",
+        "25 % more than in the period before",
+        "as in the period before",
+        "888 % more than in the period before",
+        "over 10 times the period before",
+        None,
+        None,
+    ]
+
+
 def test_an_hour_of_the_overview_and_a_bar_of_it(page: Page, go: Go, seeded: httpx.Client) -> None:
     go("overview?range=1h")
     requests = page.locator(".figure").filter(has=page.get_by_role("link", name="Requests"))
