@@ -23,7 +23,7 @@ export const LAYERS = Object.keys(COLORS);
 export const layerColor = (layer) => COLORS[layer];
 
 /** The layers with requests in these periods of the analytics. */
-export const usedLayers = (periods) =>
+const usedLayers = (periods) =>
   LAYERS.filter((layer) => periods.some((period) => period.layers[layer]));
 
 /** The requests by layer over time. A click on a bar opens its requests. */

@@ -4,15 +4,9 @@ import { agentsKnown, readAgents } from "./agents.js";
 import { callersKnown, readCallers } from "./callers.js";
 
 /** Reads the agents, and for those who may see them the keys and users, unless they are known. */
-export async function readNames({ may, signal }) {
-  await Promise.all([
-    agentsKnown() ? null : readAgents(signal),
-    callersKnown() ? null : readCallers({ may, signal }),
-  ]);
+export async function readNames(context) {
+  await Promise.all([agentsKnown() ? null : readAgents(context.signal), readCallerNames(context)]);
 }
 
-/** What `reading` brings, once the names are known too. */
-export async function withNames(context, reading) {
-  const [found] = await Promise.all([reading, readNames(context)]);
-  return found;
-}
+/** The same without the agents, for screens that show none or read them themselves. */
+export const readCallerNames = async (context) => (callersKnown() ? null : readCallers(context));

@@ -8,7 +8,7 @@ import { actionButton, badge, button, card, facts, link, pageHead } from "../par
 import { confirm } from "../parts/dialog.js";
 import { idText } from "../parts/ids.js";
 import { followJob, isActive, stateBadge } from "../parts/job.js";
-import { readNames } from "../parts/names.js";
+import { readCallerNames } from "../parts/names.js";
 import { notice } from "../parts/notice.js";
 import { inPageWords } from "../parts/page_words.js";
 
@@ -51,7 +51,7 @@ export async function showAdapter({ root, signal, may }, id) {
   const body = h("div", { class: "stack" });
   replace(root, pageHead("Adapter"), body);
   const path = `/v1/loras/${encodeURIComponent(id)}`;
-  await readNames({ may, signal });
+  await readCallerNames({ may, signal });
   await followJob(body, path, (lora, follow) => view(lora, may, path, follow), { signal });
 }
 

@@ -7,7 +7,7 @@ import { agentLabel, agentOptions, NO_AGENT, OUT_OF_SCOPE, readAgents } from "..
 import { badge, card, facts, link, pageHead, save } from "../parts/controls.js";
 import { form } from "../parts/form.js";
 import { empty, load } from "../parts/loading.js";
-import { withNames } from "../parts/names.js";
+import { readCallerNames, readNames } from "../parts/names.js";
 import { notice } from "../parts/notice.js";
 import { table } from "../parts/table.js";
 import { trainingNeeds } from "../parts/training_needs.js";
@@ -33,8 +33,8 @@ export async function open({ root, signal, may }) {
   const showStats = () =>
     load(
       stats,
-      () => withNames({ may, signal }, api("GET", "/v1/datasets/stats", { signal })),
-      (stats) => [statsView(stats, may), machineLabelsCard(stats.machine_labels)].flat(),
+      () => Promise.all([api("GET", "/v1/datasets/stats", { signal }), readNames({ may, signal })]),
+      ([stats]) => [statsView(stats, may), machineLabelsCard(stats.machine_labels)].flat(),
       {
         signal,
         keep: true,
@@ -43,8 +43,12 @@ export async function open({ root, signal, may }) {
   const showImports = () =>
     load(
       imports,
-      () => withNames({ may, signal }, api("GET", "/v1/datasets/imports", { signal })),
-      (page) => importsView(page, { signal, onRolledBack: show }),
+      () =>
+        Promise.all([
+          api("GET", "/v1/datasets/imports", { signal }),
+          readCallerNames({ may, signal }),
+        ]),
+      ([page]) => importsView(page, { signal, onRolledBack: show }),
       { signal, keep: true },
     );
   const showExport = () =>

@@ -6,7 +6,7 @@ import { callerLabel } from "../parts/callers.js";
 import { actionButton, pageHead } from "../parts/controls.js";
 import { stateBadge } from "../parts/job.js";
 import { empty } from "../parts/loading.js";
-import { readNames } from "../parts/names.js";
+import { readCallerNames } from "../parts/names.js";
 import { listTable } from "../parts/table.js";
 import { address } from "../router.js";
 import { contestant } from "./evaluations_names.js";
@@ -32,7 +32,7 @@ async function list({ root, query, signal, may }) {
     h("div", { class: "row" }, action),
     body,
   );
-  await readNames({ may, signal });
+  await readCallerNames({ may, signal });
   await listTable(body, {
     caption: "Evaluations",
     path: "/v1/evaluations",

@@ -10,7 +10,7 @@ import { actionButton, button } from "../parts/controls.js";
 import { layerBadge } from "../parts/decision.js";
 import { changeLabel, giveLabel } from "../parts/label_change.js";
 import { empty, load } from "../parts/loading.js";
-import { readNames } from "../parts/names.js";
+import { readCallerNames } from "../parts/names.js";
 import { table } from "../parts/table.js";
 import { when } from "../parts/when.js";
 import { address } from "../router.js";
@@ -41,7 +41,7 @@ export async function disagreementsTab({ signal, may }, container) {
         Promise.all([
           api("GET", "/v1/labels/disagreements", { query: { limit: LIMIT }, signal }),
           readAgents(signal),
-          readNames({ may, signal }),
+          readCallerNames({ may, signal }),
         ]),
       ([page, agents]) => [
         page.data.length

@@ -9,7 +9,7 @@ import { contextLine } from "../parts/context.js";
 import { card, facts } from "../parts/controls.js";
 import { filters } from "../parts/filters.js";
 import { empty, load } from "../parts/loading.js";
-import { withNames } from "../parts/names.js";
+import { readCallerNames } from "../parts/names.js";
 import { pagedTable } from "../parts/table.js";
 import { when } from "../parts/when.js";
 import { address } from "../router.js";
@@ -18,8 +18,8 @@ import { labelActions, votesView } from "./labeling_votes.js";
 export async function labelsTab({ query, signal, may }, container) {
   await load(
     container,
-    () => withNames({ may, signal }, readAgents(signal)),
-    (agents) => {
+    () => Promise.all([readAgents(signal), readCallerNames({ may, signal })]),
+    ([agents]) => {
       const body = h("div", { class: "stack" });
       let shown = null; // the current filters, to reload the table after a change
       const show = (state) => {

@@ -10,7 +10,7 @@ import { exportLogs, logsAsCsv, MAX_EXPORTED } from "../parts/export_logs.js";
 import { filterBar, stateText } from "../parts/filters.js";
 import { empty, load } from "../parts/loading.js";
 import { readModels } from "../parts/models.js";
-import { readNames } from "../parts/names.js";
+import { readCallerNames } from "../parts/names.js";
 import { notice } from "../parts/notice.js";
 import { readRouters } from "../parts/routers.js";
 import { pagedList } from "../parts/table.js";
@@ -45,7 +45,7 @@ async function list(page) {
         readModels(signal),
         readRouters(signal),
         deadLetters({ signal, may }),
-        readNames({ may, signal }),
+        readCallerNames({ may, signal }),
       ]),
     ([agents, models, routers, unlogged]) => {
       const screen = logList(page, { behind: [head, container], early, agents, models, routers });

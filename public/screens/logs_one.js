@@ -19,7 +19,7 @@ import {
   signalList,
 } from "../parts/misroutes.js";
 import { modelInput } from "../parts/model_input.js";
-import { readNames } from "../parts/names.js";
+import { readCallerNames } from "../parts/names.js";
 import { notice } from "../parts/notice.js";
 import { DEFAULT_ROUTER } from "../parts/routers.js";
 import { trace } from "../parts/stages.js";
@@ -35,7 +35,8 @@ export async function showLog({ root, query, signal, may }, id) {
   const show = () =>
     load(
       body,
-      () => Promise.all([readLog(id, signal), readAgents(signal), readNames({ may, signal })]),
+      () =>
+        Promise.all([readLog(id, signal), readAgents(signal), readCallerNames({ may, signal })]),
       ([log, agents]) =>
         traceView(log, agents, { may, signal, show, at: (other) => address(["logs", other]) }),
       { signal, keep: true },

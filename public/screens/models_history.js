@@ -9,7 +9,7 @@ import { badge, button } from "../parts/controls.js";
 import { filters } from "../parts/filters.js";
 import { empty, load } from "../parts/loading.js";
 import { readModels } from "../parts/models.js";
-import { readNames } from "../parts/names.js";
+import { readCallerNames } from "../parts/names.js";
 import { pagedTable } from "../parts/table.js";
 import { when } from "../parts/when.js";
 import { select } from "./models_select.js";
@@ -36,7 +36,7 @@ export async function historyTab({ query, signal, may }, container) {
           api("GET", PATH, { query: { type }, signal }),
           readModels(signal),
           api("GET", "/v1/models/select", { signal }),
-          readNames({ may, signal }),
+          readCallerNames({ may, signal }),
         ]),
       ([first, models, selection]) => {
         const again = () => show({ type });

@@ -6,7 +6,7 @@ import { callerLabel } from "../parts/callers.js";
 import { badge, link, pageHead } from "../parts/controls.js";
 import { stateBadge } from "../parts/job.js";
 import { empty } from "../parts/loading.js";
-import { readNames } from "../parts/names.js";
+import { readCallerNames } from "../parts/names.js";
 import { listTable } from "../parts/table.js";
 import { address } from "../router.js";
 import { summaryOf } from "./replays_changes.js";
@@ -37,7 +37,7 @@ async function list({ root, signal, may }) {
     ),
     body,
   );
-  await readNames({ may, signal });
+  await readCallerNames({ may, signal });
   await listTable(body, {
     caption: "Replays",
     path: "/v1/replays",

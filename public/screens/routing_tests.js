@@ -10,7 +10,7 @@ import { formDialog } from "../parts/form.js";
 import { stateBadge } from "../parts/job.js";
 import { empty, errorPanel, load } from "../parts/loading.js";
 import { comparable, readModels } from "../parts/models.js";
-import { readNames } from "../parts/names.js";
+import { readCallerNames } from "../parts/names.js";
 import { notice } from "../parts/notice.js";
 import { inPageWords } from "../parts/page_words.js";
 import { listTable, table } from "../parts/table.js";
@@ -43,7 +43,7 @@ async function list({ root, signal, may }) {
     stored,
     runs,
   );
-  await readNames({ may, signal });
+  await readCallerNames({ may, signal });
   const show = () =>
     load(
       stored,
